@@ -1,0 +1,135 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # what is set here is read by the scripts that source this file
+# What the scripts of this checkout share: output, progress, retries, root, the names of folders and ports.
+# Sourced, never run. The caller has set -euo pipefail.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Not "state": a variable of that name is too easily shadowed by a caller.
+state_directory=${CROWNEST_STATE_DIRECTORY:-$root/.crownest}
+[[ $state_directory == /* ]] || state_directory=$PWD/$state_directory
+log_directory=$state_directory/logs
+api_port=${CROWNEST_API_PORT:-8787}
+dashboard_port=${CROWNEST_DASHBOARD_PORT:-8788}
+worker_port=${CROWNEST_WORKER_PORT:-8789}
+postgres_port=${CROWNEST_POSTGRES_PORT:-8790}
+redis_port=${CROWNEST_REDIS_PORT:-8791}
+export CROWNEST_STATE_DIRECTORY=$state_directory CROWNEST_API_PORT=$api_port CROWNEST_DASHBOARD_PORT=$dashboard_port \
+  CROWNEST_WORKER_PORT=$worker_port CROWNEST_POSTGRES_PORT=$postgres_port CROWNEST_REDIS_PORT=$redis_port
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+
+if [[ -t 1 ]]; then
+  bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' plain=$'\e[0m'
+else
+  bold='' dim='' red='' green='' plain=''
+fi
+
+say() { printf '%s\n' "$*"; }
+note() { printf '%s  %s%s\n' "$dim" "$*" "$plain"; }
+
+# fail MESSAGE [WHAT-TO-DO...]: the end of the script.
+fail() {
+  printf '%s✗ %s%s\n' "$red" "$1" "$plain" >&2
+  shift
+  local line
+  for line in "$@"; do printf '  → %s\n' "$line" >&2; done
+  exit 1
+}
+
+# usage_error SCRIPT MESSAGE: unknown words end with the usage and code 2, before anything was touched.
+usage_error() {
+  printf '%s: %s\n\n' "$1" "$2" >&2
+  usage >&2
+  exit 2
+}
+
+# step NAME COMMAND...: runs the command in the foreground (Ctrl+C reaches it), its output in a log of that name; shows
+# the name and the seconds while it runs. $step_hint, when set, is what a reader should do about a failure.
+step_hint=''
+step() {
+  local name=$1 log started=$SECONDS ticker code=0
+  shift
+  log=$(step_log "$name")
+  step_ticker "$name" & ticker=$!
+  "$@" > "$log" 2>&1 < /dev/null || code=$?
+  kill "$ticker" 2> /dev/null || true
+  wait "$ticker" 2> /dev/null || true
+  [[ ! -t 1 ]] || printf '\r\e[K'
+  if ((code == 0)); then
+    step_done "$name" "$((SECONDS - started)) s"
+  else
+    printf '%s✗ %-46s %s%s\n' "$red" "$name" "$((SECONDS - started)) s, exit code $code" "$plain" >&2
+    tail -n 15 "$log" | sed 's/^/    /' >&2
+    [[ -z $step_hint ]] || printf '  → %s\n' "$step_hint" >&2
+    printf '  → the whole log: %s\n' "$log" >&2
+    exit 1
+  fi
+}
+
+step_done() { printf '%s✓%s %-46s %s%s%s\n' "$green" "$plain" "$1" "$dim" "${2:-}" "$plain"; }
+
+step_log() {
+  mkdir -p "$log_directory"
+  local name=${1,,}
+  printf '%s/%s.log\n' "$log_directory" "${name//[^a-z0-9]/-}"
+}
+
+# On a terminal one line that counts; elsewhere a line every 15 s, so that a log shows that something still happens.
+# Ends by itself when the script that it reports for is gone.
+step_ticker() {
+  local elapsed=0
+  trap 'exit 0' TERM
+  while kill -0 $$ 2> /dev/null; do
+    if [[ -t 1 ]]; then
+      printf '\r\e[K%s·%s %-46s %s%s s%s' "$dim" "$plain" "$1" "$dim" "$elapsed" "$plain"
+    elif ((elapsed > 0 && elapsed % 15 == 0)); then
+      printf '· %-46s %s s\n' "$1" "$elapsed"
+    fi
+    sleep 1 & wait $!
+    elapsed=$((elapsed + 1))
+  done
+}
+
+# retry TIMES COMMAND...: waits 3, 6, 9 ... seconds in between.
+retry() {
+  local times=$1 attempt
+  shift
+  for ((attempt = 1; ; attempt++)); do
+    "$@" && return 0
+    ((attempt < times)) || return 1
+    echo "attempt $attempt of $times failed; again in $((attempt * 3)) s" >&2
+    sleep $((attempt * 3))
+  done
+}
+
+# as_root COMMAND...: directly as root, else through sudo. Environment that the command needs is named by the caller
+# with "env NAME=value" (never a secret: other users can read command lines).
+as_root() {
+  if ((EUID == 0)); then
+    "$@"
+  elif command -v sudo > /dev/null; then
+    sudo -- "$@"
+  else
+    fail "this needs root, and sudo is not installed" "run it as root, or install sudo and allow it for $(id -un)"
+  fi
+}
+
+# The engine's socket belongs to root or to the group docker. Images are built by the classic builder: the other one needs
+# a plugin of the client that Debian does not bring along.
+engine() { engine_within 0 "$@"; }
+engine_within() {
+  local seconds=$1
+  shift
+  if ((EUID == 0)) || [[ -w /var/run/docker.sock ]]; then
+    DOCKER_BUILDKIT=0 timeout --foreground "$seconds" docker "$@"
+  else
+    as_root env DOCKER_BUILDKIT=0 timeout --foreground "$seconds" docker "$@"
+  fi
+}
+engine_answers() { command -v docker > /dev/null && engine_within 10 version --format '{{.Server.Version}}' > /dev/null 2>&1; }
+
+# lock_path NAME: a file for flock that every checkout of this machine shares.
+lock_path() {
+  local folder=/run/lock
+  [[ -w $folder ]] || folder=${TMPDIR:-/tmp}
+  printf '%s/crownest-%s-%s.lock\n' "$folder" "$1" "$(id -u)"
+}
