@@ -1,0 +1,53 @@
+using System.Security.Cryptography;
+
+namespace CrowNest.Contracts;
+
+/// <summary>Prefixes and form of identifiers (api.md 2.10): <c>prefix_suffix</c>, opaque to callers.</summary>
+public static class Ids
+{
+    public const string Organization = "org";
+    public const string Project = "prj";
+    public const string User = "usr";
+    public const string ApiKey = "key";
+    public const string Sandbox = "sbx";
+    public const string Command = "cmd";
+    public const string Artifact = "art";
+    public const string Template = "tpl";
+    public const string TemplateVersion = "tplv";
+    public const string Worker = "wrk";
+    public const string Session = "ses";
+
+    /// <summary>Characters of a generated suffix; 24 of 36 give 124 bits.</summary>
+    private const int SuffixLength = 24;
+
+    private const string Alphabet = "0123456789abcdefghijklmnopqrstuvwxyz";
+
+    /// <summary>A new unguessable id with the given prefix.</summary>
+    public static string New(string prefix) => $"{prefix}_{RandomNumberGenerator.GetString(Alphabet, SuffixLength)}";
+
+    /// <summary>Whether <paramref name="id"/> has the given prefix and the legal form of H15; a malformed id names nothing.</summary>
+    public static bool IsValid(string? id, string prefix)
+    {
+        if (id is null || id.Length < prefix.Length + 2 || id.Length > 128 || id[prefix.Length] != '_'
+            || !id.StartsWith(prefix, StringComparison.Ordinal))
+        {
+            return false;
+        }
+
+        var suffix = id.AsSpan(prefix.Length + 1);
+        if (!char.IsAsciiLetterOrDigit(suffix[0]))
+        {
+            return false;
+        }
+
+        foreach (var c in suffix)
+        {
+            if (!char.IsAsciiLetterOrDigit(c) && c is not ('_' or '-'))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+}

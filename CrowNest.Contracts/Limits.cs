@@ -1,0 +1,38 @@
+namespace CrowNest.Contracts;
+
+/// <summary>Fixed limits of the contract; plan limits are configuration (api.md 2.16).</summary>
+public static class Limits
+{
+    /// <summary>api.md 2.2: bytes of a JSON body.</summary>
+    public const int JsonBodyBytes = 1024 * 1024;
+
+    /// <summary>api.md 2.7.</summary>
+    public const int DefaultPageSize = 50;
+    public const int MaxPageSize = 500;
+    public const int DefaultSeqPageSize = 100;
+
+    /// <summary>api.md 2.8.</summary>
+    public const int MaxIdempotencyKeyLength = 255;
+
+    /// <summary>api.md 2.12.</summary>
+    public const int MetadataKeys = 16;
+    public const int MetadataKeyLength = 64;
+    public const int MetadataValueLength = 512;
+    public const int MetadataBytes = 4096;
+
+    /// <summary>api.md 5.2.</summary>
+    public const int CommandBytes = 65_536;
+    public const long DefaultRunTimeoutMs = 60_000;
+    public const long MaxRunTimeoutMs = 600_000;
+    public const int CollectEntries = 32;
+
+    /// <summary>api.md 5.1: captured bytes per stream, first bytes kept.</summary>
+    public const int InlineOutputBytes = 262_144;
+
+    /// <summary>api.md 5.6.</summary>
+    public const int LogChunkBytes = 16 * 1024;
+    public const long RetainedLogBytes = 10 * 1024 * 1024;
+
+    /// <summary>Root of every workspace path (api.md 2.13).</summary>
+    public const string Workspace = "/workspace";
+}

@@ -1,0 +1,25 @@
+namespace CrowNest.Contracts;
+
+/// <summary>The 27 scopes of API keys, in the contract's order (api.md 2.4).</summary>
+public static class Scopes
+{
+    public const string SandboxCreate = "sandbox:create";
+    public const string SandboxRead = "sandbox:read";
+    public const string SandboxKill = "sandbox:kill";
+    public const string SandboxExtend = "sandbox:extend";
+    public const string CommandRun = "command:run";
+    public const string CommandRead = "command:read";
+    public const string CommandCancel = "command:cancel";
+    public const string ArtifactCreate = "artifact:create";
+    public const string ApiKeyRead = "api_key:read";
+    public const string ProjectCreate = "project:create";
+
+    /// <summary>Every scope that a key may hold.</summary>
+    public static IReadOnlyList<string> All { get; } =
+    [
+        SandboxCreate, SandboxRead, SandboxKill, SandboxExtend, CommandRun, CommandRead, CommandCancel, "code:run", "file:read",
+        "file:write", ArtifactCreate, "artifact:read", "artifact:delete", "preview:create", "preview:read", "preview:revoke",
+        "workspace_run:create", "workspace_run:read", "workspace_run:cancel", "backup:create", "backup:read", "backup:restore",
+        "backup:delete", "usage:read", ApiKeyRead, "api_key:revoke", ProjectCreate,
+    ];
+}

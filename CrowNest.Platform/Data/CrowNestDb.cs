@@ -1,0 +1,101 @@
+using System.Text.RegularExpressions;
+using Microsoft.EntityFrameworkCore;
+
+namespace CrowNest.Platform.Data;
+
+/// <summary>
+/// The model and its migrations. Reads and rare writes go through it; the hot paths are plain SQL in <see cref="SandboxStore"/> and
+/// <see cref="CommandStore"/> over the same tables.
+/// </summary>
+public sealed partial class CrowNestDb(DbContextOptions<CrowNestDb> options) : DbContext(options)
+{
+    public DbSet<Organization> Organizations => Set<Organization>();
+    public DbSet<User> Users => Set<User>();
+    public DbSet<ProjectEntity> Projects => Set<ProjectEntity>();
+    public DbSet<ApiKeyEntity> ApiKeys => Set<ApiKeyEntity>();
+    public DbSet<SessionEntity> Sessions => Set<SessionEntity>();
+    public DbSet<SignInLink> SignInLinks => Set<SignInLink>();
+    public DbSet<TemplateEntity> Templates => Set<TemplateEntity>();
+    public DbSet<TemplateVersionEntity> TemplateVersions => Set<TemplateVersionEntity>();
+    public DbSet<WorkerEntity> Workers => Set<WorkerEntity>();
+    public DbSet<SandboxEntity> Sandboxes => Set<SandboxEntity>();
+    public DbSet<CommandEntity> Commands => Set<CommandEntity>();
+    public DbSet<IdempotencyEntity> IdempotencyRecords => Set<IdempotencyEntity>();
+
+    protected override void OnModelCreating(ModelBuilder modelBuilder)
+    {
+        modelBuilder.Entity<Organization>().ToTable("organizations");
+        modelBuilder.Entity<User>(e =>
+        {
+            e.ToTable("users");
+            e.HasOne<Organization>().WithMany().HasForeignKey(x => x.OrgId).OnDelete(DeleteBehavior.Restrict);
+        });
+        modelBuilder.Entity<ProjectEntity>(e =>
+        {
+            e.ToTable("projects");
+            e.HasOne<Organization>().WithMany().HasForeignKey(x => x.OrgId).OnDelete(DeleteBehavior.Restrict);
+            e.HasIndex(x => x.OrgId).IsUnique().HasFilter("is_default").HasDatabaseName("ux_projects_default");
+            e.HasIndex(x => new { x.OrgId, x.CreatedAt, x.Id });
+        });
+        modelBuilder.Entity<ApiKeyEntity>(e =>
+        {
+            e.ToTable("api_keys");
+            e.HasIndex(x => x.SecretHash).IsUnique();
+            e.HasOne<Organization>().WithMany().HasForeignKey(x => x.OrgId).OnDelete(DeleteBehavior.Restrict);
+        });
+        modelBuilder.Entity<SessionEntity>(e =>
+        {
+            e.ToTable("sessions");
+            e.HasIndex(x => x.SecretHash).IsUnique();
+            e.HasOne<User>().WithMany().HasForeignKey(x => x.UserId).OnDelete(DeleteBehavior.Cascade);
+        });
+        modelBuilder.Entity<SignInLink>(e =>
+        {
+            e.ToTable("sign_in_links");
+            e.HasKey(x => x.SecretHash);
+            e.HasOne<User>().WithMany().HasForeignKey(x => x.UserId).OnDelete(DeleteBehavior.Cascade);
+        });
+        modelBuilder.Entity<TemplateEntity>(e =>
+        {
+            e.ToTable("templates");
+            e.HasIndex(x => x.Slug).IsUnique();
+        });
+        modelBuilder.Entity<TemplateVersionEntity>(e =>
+        {
+            e.ToTable("template_versions");
+            e.HasOne<TemplateEntity>().WithMany().HasForeignKey(x => x.TemplateId).OnDelete(DeleteBehavior.Restrict);
+        });
+        modelBuilder.Entity<WorkerEntity>().ToTable("workers");
+        modelBuilder.Entity<SandboxEntity>(e =>
+        {
+            e.ToTable("sandboxes");
+            e.Property(x => x.Metadata).HasColumnType("jsonb");
+            e.HasOne<ProjectEntity>().WithMany().HasForeignKey(x => x.ProjectId).OnDelete(DeleteBehavior.Restrict);
+            e.HasOne<TemplateVersionEntity>().WithMany().HasForeignKey(x => x.TemplateVersionId).OnDelete(DeleteBehavior.Restrict);
+            e.HasIndex(x => new { x.OrgId, x.CreatedAt, x.Id }).IsDescending(false, true, true);
+            e.HasIndex(x => new { x.WorkerId, x.ExpiresAt }).HasFilter("state NOT IN ('destroyed', 'failed')")
+                .HasDatabaseName("ix_sandboxes_live");
+            e.HasIndex(x => x.Metadata).HasMethod("gin").HasOperators("jsonb_path_ops");
+        });
+        modelBuilder.Entity<CommandEntity>(e =>
+        {
+            e.ToTable("commands");
+            e.HasOne<SandboxEntity>().WithMany().HasForeignKey(x => x.SandboxId).OnDelete(DeleteBehavior.Restrict);
+            e.HasIndex(x => new { x.SandboxId, x.CreatedAt, x.Id }).IsDescending(false, true, true);
+            e.HasIndex(x => x.SandboxId).HasFilter("finished_at IS NULL").HasDatabaseName("ix_commands_active");
+        });
+        modelBuilder.Entity<IdempotencyEntity>(e =>
+        {
+            e.ToTable("idempotency_records");
+            e.HasIndex(x => x.CreatedAt);
+        });
+
+        foreach (var property in modelBuilder.Model.GetEntityTypes().SelectMany(e => e.GetProperties()))
+        {
+            property.SetColumnName(WordStart().Replace(property.Name, "_$1").ToLowerInvariant());
+        }
+    }
+
+    [GeneratedRegex("(?<=[a-z0-9])([A-Z])")]
+    private static partial Regex WordStart();
+}
