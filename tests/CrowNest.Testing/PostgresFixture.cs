@@ -1,0 +1,94 @@
+using CrowNest.Platform.Data;
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+using Xunit;
+
+namespace CrowNest.Testing;
+
+/// <summary>
+/// A throw-away Postgres server without fsync, one per test collection or class. <see cref="CreateDatabaseAsync"/> gives each test that
+/// wants one a database of its own, with the migrations applied.
+/// </summary>
+public sealed class PostgresFixture : IAsyncLifetime
+{
+    private const string Owner = "postgres";
+    private readonly string _directory = Path.Combine(Path.GetTempPath(), $"crownest-test-pg-{Guid.NewGuid():n}");
+    private readonly int _port = FreePort.Next();
+    private ServerProcess? _server;
+    private int _databases;
+
+    public async Task InitializeAsync()
+    {
+        Directory.CreateDirectory(_directory);
+        var asOwner = Array.Empty<string>();
+        if (Environment.IsPrivilegedProcess)
+        {
+            // Postgres refuses to run as root.
+            await ServerProcess.RunAsync("chown", Owner, _directory);
+            asOwner = ["setpriv", $"--reuid={Owner}", $"--regid={Owner}", "--clear-groups", "--"];
+        }
+
+        var data = Path.Combine(_directory, "data");
+        await ServerProcess.RunAsync([.. asOwner, Binary("initdb"), "-D", data, "-U", "app", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]);
+        _server = ServerProcess.Start([
+            .. asOwner, Binary("postgres"), "-D", data, "-p", $"{_port}", "-c", "listen_addresses=127.0.0.1",
+            "-c", $"unix_socket_directories={_directory}", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
+            "-c", "max_connections=300",
+        ]);
+        await Eventually.HoldsAsync(CanConnectAsync, "Postgres answers", TimeSpan.FromSeconds(30));
+    }
+
+    /// <summary>A new, migrated database.</summary>
+    /// <returns>Its connection string.</returns>
+    public async Task<string> CreateDatabaseAsync()
+    {
+        var name = $"test_{Interlocked.Increment(ref _databases)}";
+        await using (var connection = new NpgsqlConnection(ConnectionString("postgres")))
+        {
+            await connection.OpenAsync();
+            await using var create = new NpgsqlCommand($"CREATE DATABASE {name}", connection);
+            await create.ExecuteNonQueryAsync();
+        }
+
+        await using var database = new CrowNestDb(new DbContextOptionsBuilder<CrowNestDb>().UseNpgsql(ConnectionString(name)).Options);
+        await database.Database.MigrateAsync();
+        return ConnectionString(name);
+    }
+
+    public Task DisposeAsync()
+    {
+        NpgsqlConnection.ClearAllPools();
+        _server?.Interrupt();
+        _server?.Dispose();
+        Directory.Delete(_directory, recursive: true);
+        return Task.CompletedTask;
+    }
+
+    private string ConnectionString(string database) =>
+        $"Host=127.0.0.1;Port={_port};Username=app;Database={database};Maximum Pool Size=60";
+
+    private async Task<bool> CanConnectAsync()
+    {
+        if (_server!.HasExited)
+        {
+            throw new InvalidOperationException($"Postgres did not start:\n{_server.Output}");
+        }
+
+        try
+        {
+            await using var connection = new NpgsqlConnection(ConnectionString("postgres"));
+            await connection.OpenAsync();
+            return true;
+        }
+        catch (NpgsqlException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Debian keeps the server's programs outside the PATH, one folder per major version.</summary>
+    private static string Binary(string name) =>
+        Directory.Exists("/usr/lib/postgresql")
+            ? Directory.GetDirectories("/usr/lib/postgresql").Order().Select(d => Path.Combine(d, "bin", name)).Last(File.Exists)
+            : name;
+}

@@ -1,0 +1,37 @@
+using Xunit;
+
+namespace CrowNest.Testing;
+
+/// <summary>A throw-away Redis server that can be stopped and started again empty, on the same port.</summary>
+public sealed class RedisFixture : IAsyncLifetime
+{
+    private readonly string _directory = Path.Combine(Path.GetTempPath(), $"crownest-test-redis-{Guid.NewGuid():n}");
+    private readonly int _port = FreePort.Next();
+    private ServerProcess? _server;
+
+    /// <summary>StackExchange.Redis form.</summary>
+    public string ConnectionString => $"127.0.0.1:{_port}";
+
+    public async Task InitializeAsync()
+    {
+        Directory.CreateDirectory(_directory);
+        await StartAsync();
+    }
+
+    /// <summary>Kills the server; what it held is gone.</summary>
+    public void Stop() => _server?.Dispose();
+
+    public async Task StartAsync()
+    {
+        _server = ServerProcess.Start(
+            "redis-server", "--bind", "127.0.0.1", "--port", $"{_port}", "--dir", _directory, "--save", "", "--appendonly", "no");
+        await Eventually.HoldsAsync(() => _server.Output.Contains("Ready to accept connections", StringComparison.Ordinal), "Redis answers");
+    }
+
+    public Task DisposeAsync()
+    {
+        Stop();
+        Directory.Delete(_directory, recursive: true);
+        return Task.CompletedTask;
+    }
+}
