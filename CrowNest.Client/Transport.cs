@@ -1,0 +1,135 @@
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using CrowNest.Contracts;
+
+namespace CrowNest.Client;
+
+/// <summary>One HTTP exchange with the API: credential, JSON, errors (clients.md 1). Repeats nothing.</summary>
+internal sealed class Transport(HttpClient http, Uri baseUrl, string credential)
+{
+    private const string Json = "application/json";
+    private static readonly string UserAgent =
+        $"crownest-dotnet/{typeof(Transport).Assembly.GetName().Version?.ToString(3)}";
+
+    public Task<T> GetAsync<T>(string path, CancellationToken cancellationToken) =>
+        SendAsync<T>(HttpMethod.Get, path, body: null, idempotencyKey: null, cancellationToken);
+
+    public async Task<T> SendAsync<T>(
+        HttpMethod method, string path, object? body, string? idempotencyKey, CancellationToken cancellationToken)
+    {
+        using var request = Request(method, path, Json);
+        if (body is not null)
+            request.Content = JsonContent.Create(body, body.GetType(), options: CrowNestJson.Options);
+        if (idempotencyKey is not null)
+            request.Headers.Add("Idempotency-Key", idempotencyKey);
+        using var response = await ExchangeAsync(request, HttpCompletionOption.ResponseContentRead, cancellationToken);
+        try
+        {
+            return await response.Content.ReadFromJsonAsync<T>(CrowNestJson.Options, cancellationToken)
+                ?? throw Unusable(response, "an empty body", null);
+        }
+        catch (Exception exception) when (exception is JsonException or NotSupportedException)
+        {
+            throw Unusable(response, "a body that is not the JSON of the contract", exception);
+        }
+    }
+
+    /// <summary>Sends and returns once the headers are there; the caller disposes the response.</summary>
+    public async Task<HttpResponseMessage> OpenAsync(string path, string accept, CancellationToken cancellationToken)
+    {
+        using var request = Request(HttpMethod.Get, path, accept);
+        return await ExchangeAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+    }
+
+    /// <summary>An id as a path segment.</summary>
+    /// <exception cref="ArgumentException">It does not have the form of H15, so that it could name another route.</exception>
+    public static string Segment(string id, string prefix) =>
+        Ids.IsValid(id, prefix) ? id : throw new ArgumentException($"'{id}' is not an id of the form {prefix}_….", nameof(id));
+
+    private HttpRequestMessage Request(HttpMethod method, string path, string accept)
+    {
+        var request = new HttpRequestMessage(method, new Uri(baseUrl, path));
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", credential);
+        request.Headers.Accept.ParseAdd(accept);
+        request.Headers.TryAddWithoutValidation("User-Agent", UserAgent);
+        return request;
+    }
+
+    private async Task<HttpResponseMessage> ExchangeAsync(
+        HttpRequestMessage request, HttpCompletionOption completion, CancellationToken cancellationToken)
+    {
+        HttpResponseMessage response;
+        try
+        {
+            response = await http.SendAsync(request, completion, cancellationToken);
+        }
+        catch (Exception exception) when (IsConnectionFailure(exception, cancellationToken))
+        {
+            throw new CrowNestApiException(
+                null,
+                CrowNestApiException.ClientCodes.ConnectionFailed,
+                $"The API at {baseUrl} did not answer: {exception.Message}",
+                innerException: exception);
+        }
+
+        if (response.IsSuccessStatusCode)
+            return response;
+        using (response)
+            throw await ReadErrorAsync(response, cancellationToken);
+    }
+
+    /// <summary>A timeout of the <see cref="HttpClient"/> surfaces as a cancellation that nobody asked for.</summary>
+    internal static bool IsConnectionFailure(Exception exception, CancellationToken cancellationToken) =>
+        exception is HttpRequestException or IOException
+        || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested);
+
+    private static async Task<CrowNestApiException> ReadErrorAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        JsonNode? body = null;
+        try
+        {
+            body = JsonNode.Parse(await response.Content.ReadAsStringAsync(cancellationToken));
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException
+            || IsConnectionFailure(exception, cancellationToken))
+        {
+            return NoEnvelope(response, exception);
+        }
+
+        if (body is JsonObject envelope && envelope["error"] is JsonObject error && Text(error["code"]) is { Length: > 0 } code)
+        {
+            var message = Text(error["message"]) ?? code;
+            return new CrowNestApiException(response.StatusCode, code, message, error["details"] as JsonObject)
+            {
+                RequestId = RequestId(response),
+            };
+        }
+
+        return NoEnvelope(response, null);
+    }
+
+    private static string? Text(JsonNode? node) => node is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
+
+    private static CrowNestApiException NoEnvelope(HttpResponseMessage response, Exception? cause) => new(
+        response.StatusCode,
+        CrowNestApiException.ClientCodes.InvalidErrorResponse,
+        $"The server answered {(int)response.StatusCode} without saying why; is there a proxy in front of the API?",
+        innerException: cause)
+    {
+        RequestId = RequestId(response),
+    };
+
+    private static CrowNestApiException Unusable(HttpResponseMessage response, string what, Exception? cause) => new(
+        response.StatusCode,
+        CrowNestApiException.ClientCodes.InvalidResponse,
+        $"The server answered {(int)response.StatusCode} with {what}.",
+        innerException: cause)
+    {
+        RequestId = RequestId(response),
+    };
+
+    private static string? RequestId(HttpResponseMessage response) =>
+        response.Headers.TryGetValues("x-request-id", out var values) ? values.FirstOrDefault() : null;
+}
