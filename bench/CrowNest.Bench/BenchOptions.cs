@@ -1,0 +1,42 @@
+namespace CrowNest.Bench;
+
+/// <param name="Rounds">Repetitions of each quick measure; ours and Docker's alternate, so that both meet the same noise.</param>
+/// <param name="WorkerProcessId">For the memory of the worker during a flood.</param>
+internal sealed record BenchOptions(int Rounds, int WorkerProcessId, string ResultsDirectory)
+{
+    public const string Usage = """
+        usage: CrowNest.Bench --worker-pid PID --results DIRECTORY [--rounds N]
+        CROWNEST_API_URL and CROWNEST_API_KEY name the stack. Use bench/run.sh, which starts one of its own.
+        """;
+
+    /// <summary>Image that both sides run.</summary>
+    public const string Template = "python-node";
+
+    public static string Image => $"crownest/{Template}:latest";
+
+    public static BenchOptions? Parse(string[] args)
+    {
+        var rounds = 30;
+        int? worker = null;
+        string? results = null;
+        for (var i = 0; i + 1 < args.Length; i += 2)
+        {
+            switch (args[i])
+            {
+                case "--rounds" when int.TryParse(args[i + 1], out var n) && n > 0:
+                    rounds = n;
+                    break;
+                case "--worker-pid" when int.TryParse(args[i + 1], out var pid):
+                    worker = pid;
+                    break;
+                case "--results":
+                    results = args[i + 1];
+                    break;
+                default:
+                    return null;
+            }
+        }
+
+        return args.Length % 2 == 0 && worker is { } id && results is not null ? new BenchOptions(rounds, id, results) : null;
+    }
+}
