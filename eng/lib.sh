@@ -50,7 +50,11 @@ step() {
   shift
   log=$(step_log "$name")
   step_ticker "$name" & ticker=$!
-  "$@" > "$log" 2>&1 < /dev/null || code=$?
+  # In a subshell, and not as part of a condition: only so does set -e hold inside the command, should it be a function.
+  set +e
+  (set -e; "$@") > "$log" 2>&1 < /dev/null
+  code=$?
+  set -e
   kill "$ticker" 2> /dev/null || true
   wait "$ticker" 2> /dev/null || true
   [[ ! -t 1 ]] || printf '\r\e[K'
