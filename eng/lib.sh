@@ -137,3 +137,50 @@ lock_path() {
   [[ -w $folder ]] || folder=${TMPDIR:-/tmp}
   printf '%s/crownest-%s-%s.lock\n' "$folder" "$1" "$(id -u)"
 }
+
+# The stack of this state folder.
+api_url=http://127.0.0.1:$api_port
+dashboard_url=http://127.0.0.1:$dashboard_port
+worker_url=http://127.0.0.1:$worker_port
+secret_file=$state_directory/secrets/deployment-secret
+
+# read_state FILE: a file of the state folder that may belong to root.
+read_state() {
+  if [[ -r $1 ]]; then cat "$1"; else as_root cat "$1"; fi
+}
+state_has() { [[ -e $1 ]] || { ((EUID != 0)) && [[ ! -x $(dirname "$1") ]] && as_root test -e "$1"; }; }
+
+# apphost_pids: every AppHost that runs on this state folder, whether up.sh or "dotnet run" has started it. A pid file
+# outlives its process when that one was killed, so the process must also look like one.
+apphost_pids() {
+  local file pid
+  for file in "$state_directory/apphost.pid" "$state_directory/up.pid"; do
+    [[ -r $file ]] || continue
+    pid=$(head -n 1 "$file")
+    if [[ $pid =~ ^[0-9]+$ ]] && tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null | grep -q 'CrowNest\.AppHost'; then echo "$pid"; fi
+  done | sort -u
+}
+
+# call TOKEN METHOD URL [JSON]: the answer's body; fails on an HTTP error, with the body on stderr. The token goes to curl
+# through a pipe: a command line can be read by everybody on the machine.
+call() {
+  local token=$1 method=$2 url=$3 body=${4:-} answer status
+  # curl adds the status as the last line.
+  answer=$(
+    {
+      printf 'header = "Authorization: Bearer %s"\n' "$token"
+      if [[ -n $body ]]; then
+        printf 'header = "Content-Type: application/json"\n'
+        printf 'data-binary = "%s"\n' "$(sed 's/\\/\\\\/g; s/"/\\"/g' <<< "$body")"
+      fi
+    } | curl --silent --show-error --noproxy '*' --max-time 90 --request "$method" --write-out '\n%{http_code}' --config - "$url"
+  ) || return 1
+  status=${answer##*$'\n'}
+  answer=${answer%$'\n'*}
+  if [[ $status == 2?? ]]; then
+    printf '%s\n' "$answer"
+  else
+    printf '%s %s answered %s: %s\n' "$method" "$url" "$status" "$answer" >&2
+    return 1
+  fi
+}

@@ -7,7 +7,7 @@ slugs=(base python node python-node)
 
 usage() {
   cat << 'USAGE'
-usage: eng/templates.sh [--rebuild [SLUG...]] [--root auto|pull|bootstrap] [--list]
+usage: eng/templates.sh [--rebuild [SLUG...]] [--root auto|pull|bootstrap] [--list | --check]
 
 Builds the images crownest/base, python, node and python-node where they are missing.
 
@@ -17,12 +17,13 @@ Builds the images crownest/base, python, node and python-node where they are mis
                        builds it from Debian packages with mmdebstrap, "auto" (default) pulls when a registry answers.
                        Also by the variable CROWNEST_ROOT_IMAGE_FROM
   --list               show the versions that are there
+  --check              build nothing; end with code 1 when an image is missing
 USAGE
 }
 
 rebuild=()
 root_from=${CROWNEST_ROOT_IMAGE_FROM:-auto}
-list=false
+list=false check=false
 while (($# > 0)); do
   case $1 in
     --rebuild)
@@ -39,6 +40,7 @@ while (($# > 0)); do
       shift $(($# > 1 ? 2 : 1))
       ;;
     --list) list=true; shift ;;
+    --check) check=true; shift ;;
     -h | --help) usage; exit 0 ;;
     *) usage_error eng/templates.sh "unknown argument '$1'" ;;
   esac
@@ -122,6 +124,8 @@ if ((${#missing[@]} == 0)); then
   step_done "template images" "all ${#slugs[@]} there"
   exit 0
 fi
+
+if $check; then exit 1; fi
 
 # One at a time per engine, whichever checkout asks; who waited finds the work done.
 exec 9> "$(lock_path templates)"

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Stops the stack of this state folder and leaves nothing of it behind but its data.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/eng/lib.sh"
+
+usage() {
+  cat << 'USAGE'
+usage: ./down.sh [--keep-engine] [--delete-data]
+
+Stops the stack that ./up.sh or "dotnet run" has started on this state folder, also one that was killed half-way: its
+processes, containers, mounts and network rules. The container engine is stopped too if ./up.sh has started it and
+nobody else uses it. What the stack has stored stays, for the next start.
+
+  --keep-engine  leave the container engine running
+  --delete-data  also delete the state folder: database, objects, logs, secrets
+
+The folder is .crownest in the checkout, or CROWNEST_STATE_DIRECTORY.
+USAGE
+}
+
+keep_engine=false delete_data=false
+while (($# > 0)); do
+  case $1 in
+    --keep-engine) keep_engine=true ;;
+    --delete-data) delete_data=true ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage_error ./down.sh "unknown argument '$1'" ;;
+  esac
+  shift
+done
+
+if ! state_has "$state_directory"; then
+  say "nothing to stop: there is no $state_directory"
+  exit 0
+fi
+
+# is_alive PID START BOOT: whether exactly that process still runs (a pid alone may be somebody else's by now).
+is_alive() {
+  local stat
+  [[ $3 == "$(< /proc/sys/kernel/random/boot_id)" ]] || return 1
+  stat=$(cat "/proc/$1/stat" 2> /dev/null) || return 1
+  # The name, field 2, may hold spaces and parentheses; from the third on fields are plain.
+  read -ra stat <<< "${stat##*) }"
+  [[ ${stat[0]} != Z && ${stat[19]} == "$2" ]]
+}
+
+wait_gone() {
+  local tenths
+  for ((tenths = 0; tenths < $1 * 10; tenths++)); do
+    "${@:2}" || return 0
+    sleep 0.1
+  done
+  return 1
+}
+
+apphost_runs() { [[ -n $(apphost_pids) ]]; }
+stop_apphost() {
+  local pid
+  for pid in $(apphost_pids); do as_root kill -TERM "$pid" 2> /dev/null || true; done
+  if ! wait_gone 60 apphost_runs; then
+    echo "the AppHost did not stop within 60 s; killing it"
+    for pid in $(apphost_pids); do as_root kill -KILL "$pid" 2> /dev/null || true; done
+    wait_gone 10 apphost_runs
+  fi
+}
+
+# Leftovers of an AppHost that was killed: it notes each process it starts as "pid, start, boot, stop signal".
+leftovers() {
+  local file fields
+  for file in "$state_directory"/pids/*.pid; do
+    [[ -e $file ]] || continue
+    mapfile -t fields < <(read_state "$file")
+    if ((${#fields[@]} >= 4)) && is_alive "${fields[@]:0:3}"; then echo "${fields[0]} ${fields[3]} $(basename "$file" .pid)"; fi
+  done
+}
+
+some_left() { [[ -n $(leftovers) ]]; }
+stop_leftovers() {
+  local pid signal name
+  leftovers | while read -r pid signal name; do
+    echo "$name (process $pid) was left over"
+    as_root kill "-$signal" "$pid" 2> /dev/null || true
+  done
+  wait_gone 20 some_left || leftovers | while read -r pid signal name; do
+    # Each leads a session of its own, so its group is its own children.
+    as_root kill -KILL -- "-$pid" 2> /dev/null || as_root kill -KILL "$pid" 2> /dev/null || true
+  done
+  wait_gone 10 some_left
+}
+
+deployment=''
+if state_has "$state_directory/node/deployment-id"; then deployment=$(read_state "$state_directory/node/deployment-id"); fi
+
+containers() { [[ -z $deployment ]] || engine ps --all --quiet --filter "label=crownest.deployment=$deployment"; }
+remove_containers() {
+  local ids
+  mapfile -t ids < <(containers)
+  ((${#ids[@]} == 0)) || engine rm --force --volumes "${ids[@]}"
+}
+
+mounts() { awk -v folder="$state_directory/" 'index($2, folder) == 1 { print $2 }' /proc/self/mounts | sort -r; }
+unmount() {
+  local folder
+  mounts | while read -r folder; do as_root umount "$folder" || as_root umount --lazy "$folder"; done
+}
+
+if [[ -n $(apphost_pids) ]]; then
+  step_hint="look at $log_directory/apphost.log; ./down.sh again continues"
+  step "stack stops" stop_apphost
+else
+  note "no AppHost runs on $state_directory"
+fi
+step_hint="./down.sh again continues"
+if [[ -n $(leftovers) ]]; then step "leftover processes" stop_leftovers; fi
+if engine_answers; then
+  if [[ -n $(containers) ]]; then step "sandbox containers" remove_containers; fi
+elif [[ -n $deployment ]]; then
+  note "no container engine answers, so there are no containers to remove"
+fi
+if [[ -n $(mounts) ]]; then step "mounts" unmount; fi
+as_root rm -f "$state_directory/up.pid" "$state_directory/apphost.pid"
+if $keep_engine; then
+  note "the container engine keeps running (--keep-engine)"
+else
+  "$root/eng/engine.sh" --stop-if-ours
+fi
+
+left=()
+[[ -z $(apphost_pids)$(leftovers) ]] || left+=("processes")
+[[ -z $(mounts) ]] || left+=("mounts below $state_directory")
+if engine_answers && [[ -n $(containers) ]]; then left+=("containers labelled crownest.deployment=$deployment"); fi
+((${#left[@]} == 0)) || fail "still there: $(IFS=,; echo "${left[*]}")" "run ./down.sh again; logs are in $log_directory"
+
+if $delete_data; then
+  as_root rm -rf --one-file-system "$state_directory"
+  step_done "stopped" "nothing left, data deleted"
+else
+  step_done "stopped" "data stays in $state_directory"
+fi

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Builds the .NET side; does nothing, quickly, when nothing has changed since.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+  cat << 'USAGE'
+usage: eng/build.sh [--solution] [--aspire] [--force]
+
+Builds the AppHost and the processes that it starts (Release).
+
+  --solution  the whole solution, tests included
+  --aspire    against Aspire's own packages, instead of the local flavour
+  --force     also when nothing has changed
+USAGE
+}
+
+target=CrowNest.AppHost/CrowNest.AppHost.csproj what=stack use_aspire=false force=false
+while (($# > 0)); do
+  case $1 in
+    --solution) target=CrowNest.sln what=solution ;;
+    --aspire) use_aspire=true ;;
+    --force) force=true ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage_error eng/build.sh "unknown argument '$1'" ;;
+  esac
+  shift
+done
+
+dotnet=$(command -v dotnet) || fail "the .NET SDK is missing" "eng/setup.sh says how to get it"
+cd "$root"
+flavour=local
+! $use_aspire || flavour=aspire
+stamp=artifacts/build-$what-$flavour.stamp
+
+# Everything that can change the outcome: sources, project files, rules, the SDK. Names count too: a deleted file is a change.
+fingerprint() {
+  {
+    "$dotnet" --version
+    find . -maxdepth 1 -type f \( -name '*.props' -o -name '*.targets' -o -name '*.sln' -o -name 'global.json' -o -name '.editorconfig' \
+      -o -iname 'nuget.config' \) -print0 | sort -z | xargs -0 sha256sum
+    find CrowNest.* eng tests bench -type d \( -name bin -o -name obj -o -name TestResults -o -name node_modules \) -prune -o -type f \
+      ! -name '*.sh' ! -name '*.md' -print0 2> /dev/null | sort -z | xargs -0 sha256sum
+  } | sha256sum
+}
+now=$(fingerprint)
+if ! $force && [[ -s $stamp && $(< "$stamp") == "$now" && -e artifacts/bin/CrowNest.AppHost/release/CrowNest.AppHost.dll ]]; then
+  step_done "$what" "unchanged"
+  exit 0
+fi
+
+build() {
+  # Build servers would outlive us and hold their memory.
+  "$dotnet" build "$target" --configuration Release --nologo --disable-build-servers -p:UseAspire="$use_aspire" -clp:NoSummary -v:minimal
+}
+# The other flavour's output lies in the same folders.
+rm -f artifacts/build-*.stamp
+step_hint="the compiler's messages are above and in the log"
+! $use_aspire || step_hint="do Aspire's packages restore on this machine? ./up.sh without --aspire does not need them"
+step "$what (dotnet build)" build
+mkdir -p artifacts
+printf '%s\n' "$now" > "$stamp"
