@@ -123,7 +123,8 @@ wait_for_templates() {
   [[ $(< "$log_directory/templates.code") == 0 ]]
 }
 
-"$root/eng/build-agent.sh" 8>&-
+step_hint="eng/build-agent.sh alone shows the same"
+step "agent" "$root/eng/build-agent.sh" 8>&-
 if $use_aspire; then "$root/eng/build.sh" --aspire 8>&-; else "$root/eng/build.sh" 8>&-; fi
 if [[ -n $templates_pid ]]; then
   step_hint="eng/templates.sh continues where this one ended"

@@ -7,7 +7,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Not "state": a variable of that name is too easily shadowed by a caller.
 state_directory=${CROWNEST_STATE_DIRECTORY:-$root/.crownest}
 [[ $state_directory == /* ]] || state_directory=$PWD/$state_directory
-log_directory=$state_directory/logs
+# A test run collects its logs elsewhere.
+log_directory=${CROWNEST_LOG_DIRECTORY:-$state_directory/logs}
 api_port=${CROWNEST_API_PORT:-8787}
 dashboard_port=${CROWNEST_DASHBOARD_PORT:-8788}
 worker_port=${CROWNEST_WORKER_PORT:-8789}

@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+# Sets the machine up as ./up.sh does and runs all tests. Needs no running stack and disturbs none.
+set -euo pipefail
+
+usage() {
+  cat << 'USAGE'
+usage: ./test.sh [--project NAME]... [--filter EXPRESSION] [--skip-setup] [--keep]
+
+Runs every test project one after the other, then the checks of the template images and of up.sh and down.sh. The last
+line is "N passed, N failed"; the exit code is 0 when nothing failed and something passed.
+
+  --project NAME       only this test project: CrowNest.Api.Tests, Api.Tests or api; also "templates" and "stack"
+  --filter EXPRESSION  only these tests, in the words of "dotnet test --filter"; leaves out templates and stack
+  --skip-setup         do not look for missing packages
+  --keep               keep the state folder of the run
+
+Results and logs are in artifacts/test-results. Ports and state folder are the run's own.
+USAGE
+}
+
+projects=() filter='' setup=true keep=false
+while (($# > 0)); do
+  case $1 in
+    --project | --filter)
+      (($# > 1)) || { usage >&2; exit 2; }
+      if [[ $1 == --project ]]; then projects+=("$2"); else filter=$2; fi
+      shift
+      ;;
+    --skip-setup) setup=false ;;
+    --keep) keep=true ;;
+    -h | --help) usage; exit 0 ;;
+    *) printf './test.sh: unknown argument %s\n\n' "$1" >&2; usage >&2; exit 2 ;;
+  esac
+  shift
+done
+
+# Short: the path of a unix socket below it must fit into 107 bytes.
+state=$(mktemp -d "${TMPDIR:-/tmp}/crownest-test.XXXXXX")
+# A block of free ports below those that the kernel hands out by itself.
+port_base() {
+  local base offset
+  while :; do
+    base=$((20000 + RANDOM % 1000 * 10))
+    for offset in 0 1 2 3 4; do
+      ! (: < "/dev/tcp/127.0.0.1/$((base + offset))") 2> /dev/null || continue 2
+    done
+    echo "$base"
+    return
+  done
+}
+base=$(port_base)
+export CROWNEST_STATE_DIRECTORY=$state CROWNEST_API_PORT=$base CROWNEST_DASHBOARD_PORT=$((base + 1)) \
+  CROWNEST_WORKER_PORT=$((base + 2)) CROWNEST_POSTGRES_PORT=$((base + 3)) CROWNEST_REDIS_PORT=$((base + 4))
+# One flavour, the same on every machine; and nothing of a developer's own stack.
+export UseAspire=false
+unset CROWNEST_BOOTSTRAP_API_KEY CROWNEST_API_KEY CROWNEST_BASE_URL OTEL_EXPORTER_OTLP_ENDPOINT
+source "$(dirname "${BASH_SOURCE[0]}")/eng/lib.sh"
+results=$root/artifacts/test-results
+log_directory=$results
+rm -rf "$results"
+mkdir -p "$results"
+
+on_exit() {
+  local code=$?
+  trap - EXIT
+  trap '' INT TERM HUP
+  if [[ -e $state/up.pid || -e $state/apphost.pid ]]; then "$root/down.sh" --keep-engine > "$results/down.log" 2>&1 || true; fi
+  $keep || as_root rm -rf --one-file-system "$state"
+  exit "$code"
+}
+trap on_exit EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+began=$SECONDS
+if $setup; then CROWNEST_LOG_DIRECTORY=$results "$root/eng/setup.sh" --tests; fi
+export CROWNEST_LOG_DIRECTORY=$results
+"$root/eng/engine.sh"
+"$root/eng/templates.sh"
+step_hint="see the log"
+step "agent" "$root/eng/build-agent.sh"
+"$root/eng/build.sh" --solution
+
+# wanted NAME: whether --project asks for it, in full, without "CrowNest." and ".Tests", in any case.
+wanted() {
+  local one=${1,,} asked
+  ((${#projects[@]} > 0)) || return 0
+  for asked in "${projects[@]}"; do
+    asked=${asked,,}
+    [[ $one != "$asked" && $one != "crownest.$asked" && $one != "crownest.$asked.tests" ]] || return 0
+  done
+  return 1
+}
+
+passed=0 failed=0 skipped=0 ran=0
+# tally NAME PASSED FAILED SKIPPED SECONDS LOG
+tally() {
+  passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4)) ran=$((ran + 1))
+  local text="$2 passed"
+  (($3 == 0)) || text+=", $3 failed"
+  (($4 == 0)) || text+=", $4 skipped"
+  if (($3 == 0)); then
+    step_done "$1" "$text, $5 s"
+  else
+    printf '%s✗ %-46s %s%s\n' "$red" "$1" "$text, $5 s" "$plain"
+    printf '  → %s\n' "$6"
+  fi
+}
+
+run_with_ticker() {
+  local name=$1 log=$2 ticker code=0
+  shift 2
+  step_ticker "$name" & ticker=$!
+  # An hour-long hang must end inside CI's time; the longest project takes a few minutes.
+  timeout --foreground --kill-after 10 900 "$@" > "$log" 2>&1 < /dev/null || code=$?
+  kill "$ticker" 2> /dev/null || true
+  wait "$ticker" 2> /dev/null || true
+  [[ ! -t 1 ]] || printf '\r\e[K'
+  return "$code"
+}
+
+run_project() {
+  local name=$1 log=$results/$1.log trx=$results/$1.trx started=$SECONDS code=0 total=0 good=0 bad=0
+  local arguments=(test "$root/artifacts/bin/$name/release/$name.dll" --nologo
+    --logger "trx;LogFileName=$trx" --logger 'console;verbosity=normal' --results-directory "$results")
+  [[ -z $filter ]] || arguments+=(--filter "$filter")
+  run_with_ticker "$name" "$log" dotnet "${arguments[@]}" || code=$?
+  if [[ -s $trx ]]; then
+    read -r total good bad < <(sed -n 's/.*<Counters total="\([0-9]*\)" executed="[0-9]*" passed="\([0-9]*\)" failed="\([0-9]*\)".*/\1 \2 \3/p' "$trx")
+  fi
+  # A runner that died or hung has failed, whatever it counted before.
+  if ((code != 0 && bad == 0)); then
+    bad=1
+    if ((code == 124 || code == 137)); then echo "$name: stopped after 15 minutes"; else echo "$name: the test runner ended with code $code"; fi
+  fi
+  if ((bad > 0)); then
+    grep -E -A 24 '^ +Failed .*\[|^The active test run was aborted|^Testhost process|error' "$log" | head -n 150 || true
+  fi
+  # Aborted tests are neither passed nor failed in the counters of some runners.
+  local rest=$((total - good - bad))
+  tally "$name" "$good" "$bad" "$((rest > 0 ? rest : 0))" "$((SECONDS - started))" "$log"
+}
+
+# A script that ends with "N passed, N failed".
+run_script() {
+  local name=$1 script=$2 log=$results/$1.log started=$SECONDS code=0 good=0 bad=0
+  run_with_ticker "$name" "$log" "$script" || code=$?
+  read -r good bad < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1) || true
+  good=${good:-0} bad=${bad:-0}
+  if ((code != 0 && bad == 0)); then bad=1; fi
+  if ((bad > 0)); then
+    grep -A 12 '^not ok' "$log" | head -n 100 || true
+    ((code == 0)) || tail -n 15 "$log"
+  fi
+  tally "$name" "$good" "$bad" 0 "$((SECONDS - started))" "$log"
+}
+
+# Fast ones first; the end-to-end tests want the machine to themselves and come last.
+mapfile -t all < <(grep -l 'Microsoft.NET.Test.Sdk' "$root"/tests/*/*.csproj | xargs -n 1 basename -s .csproj \
+  | awk '{ print ($0 ~ /EndToEnd/ ? 2 : 1), $0 }' | sort | cut -d' ' -f2)
+for name in "${all[@]}"; do
+  if wanted "$name"; then run_project "$name"; fi
+done
+if [[ -z $filter ]]; then
+  if wanted templates; then run_script templates "$root/tests/templates/run.sh"; fi
+  if wanted stack; then run_script stack "$root/tests/stack/run.sh"; fi
+fi
+((ran > 0)) || fail "no test project is called ${projects[*]}" "there are: ${all[*]} templates stack"
+
+say ""
+say "$((SECONDS - began)) s in all; results in $results"
+line="$passed passed, $failed failed"
+((skipped == 0)) || line+=", $skipped skipped"
+say "$line"
+((failed == 0 && passed > 0))
