@@ -53,7 +53,7 @@ export CROWNEST_STATE_DIRECTORY=$state CROWNEST_API_PORT=$base CROWNEST_DASHBOAR
   CROWNEST_WORKER_PORT=$((base + 2)) CROWNEST_POSTGRES_PORT=$((base + 3)) CROWNEST_REDIS_PORT=$((base + 4))
 # One flavour, the same on every machine; and nothing of a developer's own stack.
 export UseAspire=false
-unset CROWNEST_BOOTSTRAP_API_KEY CROWNEST_API_KEY CROWNEST_BASE_URL OTEL_EXPORTER_OTLP_ENDPOINT
+unset CROWNEST_BOOTSTRAP_API_KEY CROWNEST_API_KEY CROWNEST_BEARER_TOKEN CROWNEST_API_URL OTEL_EXPORTER_OTLP_ENDPOINT
 source "$(dirname "${BASH_SOURCE[0]}")/eng/lib.sh"
 results=$root/artifacts/test-results
 log_directory=$results
