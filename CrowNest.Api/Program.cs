@@ -1,8 +1,19 @@
+using CrowNest.Api;
+using CrowNest.Api.Http;
+using CrowNest.Api.Projects;
+using CrowNest.Api.Templates;
 using CrowNest.ServiceDefaults;
 
 var builder = WebApplication.CreateBuilder(args);
-builder.AddServiceDefaults("CrowNest.Api");
+builder.AddServiceDefaults(Telemetry.Name);
+builder.AddApi();
+builder.Services.AddProjects();
 
 var app = builder.Build();
+app.UseApi();
 app.MapDefaultEndpoints();
+
+var v1 = app.MapV1();
+v1.MapProjects();
+v1.MapTemplates();
 await app.RunAsync();

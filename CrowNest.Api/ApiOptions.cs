@@ -1,0 +1,153 @@
+using Microsoft.Extensions.Options;
+
+namespace CrowNest.Api;
+
+/// <summary>Settings of the API, section <c>Api</c>. Durations are <c>hh:mm:ss</c>.</summary>
+internal sealed class ApiOptions
+{
+    /// <summary>Where it listens unless the host says otherwise (<c>ASPNETCORE_URLS</c>, set by the AppHost).</summary>
+    public string ListenUrl { get; set; } = "http://127.0.0.1:8787";
+
+    /// <summary>Scheme, host, port and optional path of every URL in a response (H17). Default: the address it listens on.</summary>
+    public string? PublicBaseUrl { get; set; }
+
+    /// <summary>Where the dashboard is; sign-in links point there.</summary>
+    public string DashboardUrl { get; set; } = "http://127.0.0.1:8788";
+
+    /// <summary>
+    /// Requests a minute for one credential, also the size of a burst. The contract's original allows 120, which would throttle an SDK
+    /// that polls every 500 ms (H20); see docs/decisions/rate-limit.md.
+    /// </summary>
+    public int RateLimitPerMinute { get; set; } = 6000;
+
+    /// <summary>Plan of an organization that the first start creates.</summary>
+    public string DefaultPlan { get; set; } = "builder";
+
+    /// <summary>Limits by plan name (api.md 2.16).</summary>
+    public Dictionary<string, PlanLimits> Plans { get; set; } = PlanLimits.ContractDefaults();
+
+    /// <summary>Size of a sandbox when its creator does not say, and the range they may choose from (stateset.md 2).</summary>
+    public ResourceRange Resources { get; set; } = new();
+
+    /// <summary>api.md 2.15.</summary>
+    public TimeSpan DownloadUrlLifetime { get; set; } = TimeSpan.FromMinutes(15);
+
+    /// <summary>A browser's session in the dashboard.</summary>
+    public TimeSpan SessionLifetime { get; set; } = TimeSpan.FromHours(12);
+
+    /// <summary>The session with which <c>up.sh</c> runs the first sandbox.</summary>
+    public TimeSpan LauncherSessionLifetime { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>How long a one-time link to the dashboard waits for its use.</summary>
+    public TimeSpan SignInLinkLifetime { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>OP-6: when a held response sends its status and headers.</summary>
+    public TimeSpan EarlyHeadersAfter { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Silence after which a stream sends a heartbeat and a held response a newline (api.md 2.14, OP-6).</summary>
+    public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>The limits of a plan; an unknown one gets those of <c>free</c> (api.md 2.16: fail closed).</summary>
+    public PlanLimits Limits(string plan) => Plans.GetValueOrDefault(plan) ?? Plans[PlanLimits.Free];
+}
+
+/// <summary>Numbers of a plan (api.md 2.16). Only what this version enforces.</summary>
+internal sealed class PlanLimits
+{
+    public const string Free = "free";
+
+    private const long Minute = 60_000;
+    private const long Day = 24 * 60 * Minute;
+
+    /// <summary>Most a new sandbox may ask for as <c>ttlMs</c>.</summary>
+    public long CreateTtlMs { get; set; }
+
+    /// <summary>Most that one extend may set.</summary>
+    public long ExtendTtlMs { get; set; }
+
+    /// <summary>Longest time from creation to deadline, extends included.</summary>
+    public long SessionMs { get; set; }
+
+    /// <summary>Live sandboxes of the organization.</summary>
+    public int ConcurrentSandboxes { get; set; }
+
+    public static Dictionary<string, PlanLimits> ContractDefaults() => new(StringComparer.OrdinalIgnoreCase)
+    {
+        [Free] = new() { CreateTtlMs = 30 * Minute, ExtendTtlMs = 60 * Minute, SessionMs = 60 * Minute, ConcurrentSandboxes = 2 },
+        ["builder"] = new() { CreateTtlMs = 60 * Minute, ExtendTtlMs = Day, SessionMs = Day, ConcurrentSandboxes = 25 },
+        ["scale"] = new() { CreateTtlMs = 120 * Minute, ExtendTtlMs = 3 * Day, SessionMs = 3 * Day, ConcurrentSandboxes = 100 },
+        ["enterprise"] = new() { CreateTtlMs = 120 * Minute, ExtendTtlMs = 7 * Day, SessionMs = 7 * Day, ConcurrentSandboxes = 250 },
+    };
+}
+
+/// <summary>Sizes of sandboxes.</summary>
+internal sealed class ResourceRange
+{
+    public double DefaultCpus { get; set; } = 1;
+    public double MinCpus { get; set; } = 0.1;
+    public double MaxCpus { get; set; } = 8;
+
+    /// <summary>MiB, like the two below.</summary>
+    public int DefaultMemoryMb { get; set; } = 1024;
+    public int MinMemoryMb { get; set; } = 128;
+    public int MaxMemoryMb { get; set; } = 16_384;
+}
+
+/// <summary>Settings that all processes of a deployment share, section <c>CrowNest</c>.</summary>
+internal sealed class DeploymentOptions
+{
+    /// <summary>At least 32 characters: bearer of the internal API, root of derived keys.</summary>
+    public string DeploymentSecret { get; set; } = "";
+}
+
+/// <summary>Refuses to start with settings that could only fail later; tells all that is wrong at once.</summary>
+internal sealed class ApiOptionsValidator : IValidateOptions<ApiOptions>
+{
+    public ValidateOptionsResult Validate(string? name, ApiOptions options)
+    {
+        var wrong = new List<string>();
+        Check(IsHttpUrl(options.ListenUrl), "Api:ListenUrl must be an http or https URL.");
+        Check(options.PublicBaseUrl is null || IsHttpUrl(options.PublicBaseUrl), "Api:PublicBaseUrl must be an http or https URL without query.");
+        Check(IsHttpUrl(options.DashboardUrl), "Api:DashboardUrl must be an http or https URL.");
+        Check(options.RateLimitPerMinute > 0, "Api:RateLimitPerMinute must be positive.");
+        Check(options.Plans.ContainsKey(PlanLimits.Free), "Api:Plans must have the plan 'free'.");
+        Check(options.Plans.ContainsKey(options.DefaultPlan), $"Api:DefaultPlan '{options.DefaultPlan}' is not in Api:Plans.");
+        foreach (var (plan, limits) in options.Plans)
+        {
+            Check(limits is { CreateTtlMs: > 0, ExtendTtlMs: > 0, SessionMs: > 0, ConcurrentSandboxes: >= 0 },
+                $"Api:Plans:{plan} needs positive CreateTtlMs, ExtendTtlMs and SessionMs.");
+        }
+
+        var sizes = options.Resources;
+        Check(sizes.MinCpus > 0 && sizes.MinCpus <= sizes.DefaultCpus && sizes.DefaultCpus <= sizes.MaxCpus,
+            "Api:Resources: MinCpus <= DefaultCpus <= MaxCpus must hold.");
+        Check(sizes.MinMemoryMb > 0 && sizes.MinMemoryMb <= sizes.DefaultMemoryMb && sizes.DefaultMemoryMb <= sizes.MaxMemoryMb,
+            "Api:Resources: MinMemoryMb <= DefaultMemoryMb <= MaxMemoryMb must hold.");
+        Check(options.DownloadUrlLifetime > TimeSpan.Zero && options.SessionLifetime > TimeSpan.Zero
+            && options.LauncherSessionLifetime > TimeSpan.Zero && options.SignInLinkLifetime > TimeSpan.Zero
+            && options.EarlyHeadersAfter > TimeSpan.Zero && options.HeartbeatInterval > TimeSpan.Zero, "Api: every duration must be positive.");
+        return wrong.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(wrong);
+
+        void Check(bool holds, string otherwise)
+        {
+            if (!holds)
+            {
+                wrong.Add(otherwise);
+            }
+        }
+    }
+
+    private static bool IsHttpUrl(string? value) =>
+        Uri.TryCreate(value, UriKind.Absolute, out var url) && url.Scheme is ("http" or "https") && url.Query == "" && url.Fragment == "";
+}
+
+/// <inheritdoc cref="ApiOptionsValidator"/>
+internal sealed class DeploymentOptionsValidator : IValidateOptions<DeploymentOptions>
+{
+    private const int MinLength = 32;
+
+    public ValidateOptionsResult Validate(string? name, DeploymentOptions options) =>
+        options.DeploymentSecret.Length >= MinLength
+            ? ValidateOptionsResult.Success
+            : ValidateOptionsResult.Fail($"CrowNest__DeploymentSecret must be set to at least {MinLength} random characters.");
+}

@@ -1,0 +1,74 @@
+using CrowNest.Api.Auth;
+using CrowNest.Contracts;
+using CrowNest.Platform.Data;
+using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Streams;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
+
+namespace CrowNest.Api.Http;
+
+/// <summary>What all routes share: settings, storage, and the way of a request.</summary>
+internal static class ApiServices
+{
+    /// <summary>
+    /// What a request may send before its handler sees it. Kestrel would refuse longer ones without an envelope; up to these bounds
+    /// <see cref="RequestSize"/> refuses them with one (H3).
+    /// </summary>
+    private const int HardHeaderBytes = 256 * 1024;
+
+    public static WebApplicationBuilder AddApi(this WebApplicationBuilder builder)
+    {
+        var services = builder.Services;
+        services.AddOptions<ApiOptions>().BindConfiguration("Api").ValidateOnStart();
+        services.AddOptions<DeploymentOptions>().BindConfiguration("CrowNest").ValidateOnStart();
+        services.AddSingleton<IValidateOptions<ApiOptions>, ApiOptionsValidator>();
+        services.AddSingleton<IValidateOptions<DeploymentOptions>, DeploymentOptionsValidator>();
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddHttpContextAccessor();
+        services.ConfigureHttpJsonOptions(json => CrowNestJson.Configure(json.SerializerOptions));
+
+        builder.AddCrowNestData();
+        services.AddSingleton<RedisConnection>();
+        services.AddSingleton<WorkerStore>();
+        services.AddSingleton<WorkerRegistry>();
+
+        services.AddSingleton<PublicUrls>();
+        services.AddSingleton<SignedUrls>();
+        services.AddSingleton<CredentialStore>();
+        services.AddSingleton<TokenBuckets>();
+        services.AddTransient<RequestIdForwarding>();
+
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestLineSize = HardHeaderBytes;
+            kestrel.Limits.MaxRequestHeadersTotalSize = HardHeaderBytes;
+            kestrel.Limits.MaxRequestHeaderCount = 1000;
+        });
+        if (builder.Configuration[WebHostDefaults.ServerUrlsKey] is null)
+        {
+            builder.WebHost.UseUrls(builder.Configuration["Api:ListenUrl"] ?? new ApiOptions().ListenUrl);
+        }
+
+        return builder;
+    }
+
+    /// <summary>The way of a request, in the order of checks of api.md 2.6.</summary>
+    public static WebApplication UseApi(this WebApplication app)
+    {
+        app.UseMiddleware<RequestIds>();
+        app.UseMiddleware<Errors>();
+        if (app.Services.GetRequiredService<PublicUrls>().PathBase is { HasValue: true } prefix)
+        {
+            app.UsePathBase(prefix);
+        }
+
+        app.UseRouting();
+        app.UseMiddleware<RequestSize>();
+        app.UseMiddleware<Authentication>();
+        app.UseMiddleware<RateLimit>();
+        app.UseMiddleware<Authorization>();
+        return app;
+    }
+}
