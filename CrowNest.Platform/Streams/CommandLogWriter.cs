@@ -1,0 +1,85 @@
+using StackExchange.Redis;
+
+namespace CrowNest.Platform.Streams;
+
+/// <summary>
+/// Writes commands' output to Redis (docs/protocols.md 4). Every append may be repeated: Redis refuses an id that it has, and that counts as
+/// done. Redis being away shows as <see cref="RedisException"/> or <see cref="TimeoutException"/>.
+/// </summary>
+public sealed class CommandLogWriter(RedisConnection redis)
+{
+    /// <summary>How long a finished command's stream stays after its log has been stored elsewhere.</summary>
+    public static readonly TimeSpan Linger = TimeSpan.FromMinutes(10);
+
+    private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(5);
+    private static readonly byte[] WakeUp = [1];
+
+    /// <summary>Appends records in order and wakes the followers.</summary>
+    /// <returns>Followers that were woken, over all processes that share this Redis node.</returns>
+    public async Task<long> AppendAsync(string commandId, IReadOnlyList<LogRecord> records)
+    {
+        ArgumentNullException.ThrowIfNull(records);
+        var database = await redis.GetDatabaseAsync();
+        var key = CommandLogKey.Stream(commandId);
+        var appends = new Task[records.Count];
+        for (var i = 0; i < appends.Length; i++)
+        {
+            var record = records[i];
+            appends[i] = AppendOneAsync(
+                database, key, CommandLogKey.Entry(record.Seq), "s", (int)record.Stream, "t", record.CreatedAt, "d", record.Payload.ToArray());
+        }
+
+        // Sent behind the appends on the same connection, so that who is woken finds them.
+        var woken = database.PublishAsync(CommandLogKey.Channel(commandId), WakeUp);
+        await Task.WhenAll(appends).WaitAsync(AnswerTimeout);
+        return await woken.WaitAsync(AnswerTimeout);
+    }
+
+    /// <summary>Writes the mark after the last record: the command's row is final.</summary>
+    /// <param name="lastSeq">0 when there was no output.</param>
+    /// <param name="expiry">When the whole stream may go; null: it stays until <see cref="ExpireAsync"/>.</param>
+    public async Task EndAsync(string commandId, long lastSeq, TimeSpan? expiry)
+    {
+        var database = await redis.GetDatabaseAsync();
+        var key = CommandLogKey.Stream(commandId);
+        var mark = AppendOneAsync(database, key, CommandLogKey.EndMark(lastSeq), "end", 1);
+        var expire = expiry is { } after ? database.KeyExpireAsync(key, after) : Task.CompletedTask;
+        var woken = database.PublishAsync(CommandLogKey.Channel(commandId), WakeUp);
+        await Task.WhenAll(mark, expire, woken).WaitAsync(AnswerTimeout);
+    }
+
+    /// <summary>Drops every record before <paramref name="oldestSeq"/>.</summary>
+    public async Task TrimAsync(string commandId, long oldestSeq)
+    {
+        var database = await redis.GetDatabaseAsync();
+        await database.ExecuteAsync("XTRIM", CommandLogKey.Stream(commandId), "MINID", CommandLogKey.Entry(oldestSeq)).WaitAsync(AnswerTimeout);
+    }
+
+    public async Task ExpireAsync(string commandId, TimeSpan after)
+    {
+        var database = await redis.GetDatabaseAsync();
+        await database.KeyExpireAsync(CommandLogKey.Stream(commandId), after).WaitAsync(AnswerTimeout);
+    }
+
+    public async Task DeleteAsync(string commandId)
+    {
+        var database = await redis.GetDatabaseAsync();
+        await database.KeyDeleteAsync(CommandLogKey.Stream(commandId)).WaitAsync(AnswerTimeout);
+    }
+
+    /// <summary>What Redis holds of a command's records.</summary>
+    public async Task<LogRange> ReadRangeAsync(string commandId) =>
+        await CommandLogEntries.ReadRangeAsync(await redis.GetDatabaseAsync(), commandId).WaitAsync(AnswerTimeout);
+
+    private static async Task AppendOneAsync(IDatabase database, RedisKey key, string id, params object[] fields)
+    {
+        try
+        {
+            await database.ExecuteAsync("XADD", [key, id, .. fields]);
+        }
+        catch (RedisServerException exception) when (exception.Message.Contains("equal or smaller", StringComparison.Ordinal))
+        {
+            // Redis has this entry, or a later one: it was written before.
+        }
+    }
+}
