@@ -1,17 +1,19 @@
 using CrowNest.Api;
 using CrowNest.Api.Http;
 using CrowNest.Api.Projects;
+using CrowNest.Api.SignIn;
 using CrowNest.Api.Templates;
 using CrowNest.ServiceDefaults;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults(Telemetry.Name);
 builder.AddApi();
-builder.Services.AddProjects();
+builder.Services.AddSignIn().AddProjects();
 
 var app = builder.Build();
 app.UseApi();
 app.MapDefaultEndpoints();
+app.MapSignIn();
 
 var v1 = app.MapV1();
 v1.MapProjects();

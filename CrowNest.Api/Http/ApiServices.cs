@@ -1,4 +1,5 @@
 using CrowNest.Api.Auth;
+using CrowNest.Api.Bootstrap;
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Fleet;
@@ -20,6 +21,8 @@ internal static class ApiServices
     public static WebApplicationBuilder AddApi(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
+        // First, because hosted services start in order and the others want the tables.
+        services.AddBootstrap();
         services.AddOptions<ApiOptions>().BindConfiguration("Api").ValidateOnStart();
         services.AddOptions<DeploymentOptions>().BindConfiguration("CrowNest").ValidateOnStart();
         services.AddSingleton<IValidateOptions<ApiOptions>, ApiOptionsValidator>();
@@ -37,6 +40,8 @@ internal static class ApiServices
         services.AddSingleton<SignedUrls>();
         services.AddSingleton<CredentialStore>();
         services.AddSingleton<TokenBuckets>();
+        services.AddSingleton<IdempotencyStore>();
+        services.AddHostedService<IdempotencyCleanup>();
         services.AddTransient<RequestIdForwarding>();
 
         builder.WebHost.ConfigureKestrel(kestrel =>
@@ -69,6 +74,7 @@ internal static class ApiServices
         app.UseMiddleware<Authentication>();
         app.UseMiddleware<RateLimit>();
         app.UseMiddleware<Authorization>();
+        app.UseMiddleware<Idempotency>();
         return app;
     }
 }

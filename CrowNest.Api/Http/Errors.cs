@@ -33,7 +33,10 @@ internal sealed partial class Errors(RequestDelegate next, ILogger<Errors> logge
         {
             // Nobody is left to answer to.
             LogClientGone(logger, context.Request.Method, context.Request.Path);
-            context.Response.StatusCode = StatusCodes.Status499ClientClosedRequest;
+            if (!context.Response.HasStarted)
+            {
+                context.Response.StatusCode = StatusCodes.Status499ClientClosedRequest;
+            }
         }
         catch (Exception exception)
         {
