@@ -1,0 +1,60 @@
+using System.Net.Http.Headers;
+using CrowNest.Testing;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Mvc.Testing;
+
+namespace CrowNest.Api.Tests;
+
+/// <summary>The whole API, as <c>Program</c> builds it, on a real port.</summary>
+internal sealed class ApiInstance : WebApplicationFactory<Program>
+{
+    public const string DeploymentSecret = "test-deployment-secret-0123456789abcdef";
+
+    private readonly Dictionary<string, string?> _settings;
+
+    /// <param name="redis">StackExchange.Redis form.</param>
+    /// <param name="settings">Configuration keys such as <c>Api:RateLimitPerMinute</c>; null takes a default of this class away.</param>
+    public ApiInstance(TestDatabase database, string redis, params (string Key, string? Value)[] settings)
+    {
+        _settings = DefaultSettings(database, redis);
+        foreach (var (key, value) in settings)
+        {
+            _settings[key] = value;
+        }
+
+        UseKestrel(FreePort.Next());
+        StartServer();
+    }
+
+    public static Dictionary<string, string?> DefaultSettings(TestDatabase database, string redis) => new()
+    {
+        ["ConnectionStrings:crownest"] = database.ConnectionString,
+        ["ConnectionStrings:redis"] = redis,
+        ["CrowNest:DeploymentSecret"] = DeploymentSecret,
+        ["CROWNEST_BOOTSTRAP_API_KEY"] = TestDatabase.Key,
+        ["Logging:LogLevel:Default"] = "Warning",
+    };
+
+    /// <summary>A client whose every response is held against the contract.</summary>
+    /// <param name="bearer">null: no credential.</param>
+    public HttpClient Client(string? bearer = TestDatabase.Key) => Authorize(CreateDefaultClient(new ContractGuard()), bearer);
+
+    public static HttpClient Authorize(HttpClient client, string? bearer)
+    {
+        if (bearer is not null)
+        {
+            client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", bearer);
+        }
+
+        return client;
+    }
+
+    protected override void ConfigureWebHost(IWebHostBuilder builder)
+    {
+        builder.UseEnvironment("Testing");
+        foreach (var (key, value) in _settings.Where(s => s.Value is not null))
+        {
+            builder.UseSetting(key, value);
+        }
+    }
+}
