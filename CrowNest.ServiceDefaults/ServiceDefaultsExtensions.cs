@@ -1,41 +1,42 @@
+using CrowNest.ServiceDefaults.Logging;
+using CrowNest.ServiceDefaults.Telemetry;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
 
 namespace CrowNest.ServiceDefaults;
 
-/// <summary>What every CrowNest process has in common: telemetry, console logs, service discovery, health.</summary>
+/// <summary>What every CrowNest process has in common: console lines, telemetry, health, a bounded shutdown.</summary>
 public static class ServiceDefaultsExtensions
 {
-    /// <summary>Adds the defaults to a service.</summary>
+    // Open streams would keep a stopping server for its whole timeout; whoever launches the process grants it 15 s.
+    private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(10);
+
+    // What the frameworks tell about every request and query is in the traces. Any Logging:LogLevel setting overrides these.
+    private static readonly Dictionary<string, string?> QuietFrameworks = new()
+    {
+        ["Logging:LogLevel:Default"] = "Information",
+        ["Logging:LogLevel:Microsoft.AspNetCore"] = "Warning",
+        ["Logging:LogLevel:Microsoft.EntityFrameworkCore"] = "Warning",
+        ["Logging:LogLevel:Microsoft.Extensions.Diagnostics.HealthChecks"] = "Warning",
+        ["Logging:LogLevel:System.Net.Http.HttpClient"] = "Warning",
+    };
+
+    /// <summary>Adds the defaults to a service; call it first, so that what it starts is stopped last.</summary>
     /// <param name="builder">The service's builder.</param>
-    /// <param name="serviceName">The name under which telemetry is sent, for example <c>CrowNest.Api</c>.</param>
+    /// <param name="serviceName">The name under which telemetry is sent, unless <c>OTEL_SERVICE_NAME</c> gives another.</param>
     public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder, string serviceName)
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentException.ThrowIfNullOrWhiteSpace(serviceName);
+        builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = QuietFrameworks });
+        builder.AddConsoleLines();
+        builder.AddTelemetry(serviceName);
         builder.Services.AddHealthChecks();
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownTimeout);
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
         return builder;
-    }
-
-    /// <summary>
-    /// Maps <c>GET /healthz</c>: 200 <c>{"status":"ok"}</c> when every registered health check passes, else 503 with the names of those
-    /// that do not. The details stay in the logs.
-    /// </summary>
-    public static IEndpointRouteBuilder MapDefaultEndpoints(this IEndpointRouteBuilder endpoints)
-    {
-        endpoints.MapGet("/healthz", CheckHealthAsync).ExcludeFromDescription();
-        return endpoints;
-    }
-
-    private static async Task<IResult> CheckHealthAsync(HealthCheckService checks, CancellationToken cancellationToken)
-    {
-        var report = await checks.CheckHealthAsync(cancellationToken);
-        if (report.Status == HealthStatus.Healthy)
-            return Results.Json(new { status = "ok" });
-        var failing = report.Entries.Where(entry => entry.Value.Status != HealthStatus.Healthy).Select(entry => entry.Key);
-        return Results.Json(new { status = "unavailable", failing }, statusCode: StatusCodes.Status503ServiceUnavailable);
     }
 }
