@@ -87,16 +87,12 @@ internal static class TelemetryRegistration
     // The HTTP server puts OpenTelemetry's attributes on its spans only when this is off.
     private const string SuppressServerAttributes = "Microsoft.AspNetCore.Hosting.SuppressActivityOpenTelemetryData";
 
-    private static readonly string[] EndpointSettings =
-    [
-        "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
-    ];
+    private const string Endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
     /// <summary>Nothing is collected and nothing is sent unless an endpoint is configured.</summary>
     public static void AddTelemetry(this WebApplicationBuilder builder, string serviceName)
     {
-        if (EndpointSettings.All(setting => string.IsNullOrEmpty(builder.Configuration[setting])))
+        if (string.IsNullOrEmpty(builder.Configuration[Endpoint]))
             return;
 
         AppContext.SetSwitch(SuppressServerAttributes, false);
