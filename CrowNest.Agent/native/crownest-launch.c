@@ -262,7 +262,9 @@ static _Noreturn void become(const struct launch *l, pid_t launcher)
     fcntl(STATUS_FD, F_SETFD, FD_CLOEXEC);
     report(STATUS_PID, getpid());
     setsid();
-    for (int s = 1; s < _NSIG; s++) signal(s, SIG_DFL);
+    /* By system call: the C library will not touch its own two signals, which posix_spawn() leaves ignored. */
+    static const unsigned long default_action[8];
+    for (int s = 1; s <= 64; s++) syscall(SYS_rt_sigaction, s, default_action, NULL, 8);
     umask(022);
 
     /* While still root: afterwards the file belongs to root. */

@@ -1,0 +1,50 @@
+using System.Diagnostics;
+using CrowNest.Agent.Tests.Harness;
+
+namespace CrowNest.Agent.Tests;
+
+/// <summary>The promises of size: every sandbox pays them.</summary>
+public sealed class FootprintTests(ContainerFixture fixture) : IClassFixture<ContainerFixture>
+{
+    [Fact]
+    public async Task Binaries_AreSmall()
+    {
+        var directory = await AgentBinaries.DirectoryAsync();
+
+        Assert.InRange(new FileInfo(Path.Combine(directory, "crownest-agent")).Length, 1, 12 << 20);
+        Assert.InRange(new FileInfo(Path.Combine(directory, "crownest-launch")).Length, 1, 1 << 20);
+    }
+
+    [Fact]
+    public async Task Idle_AfterACommand_HoldsLessThan25MiB()
+    {
+        await fixture.Agent.Client.RunAsync("echo hello");
+
+        Assert.InRange(fixture.Agent.ResidentKiB, 1, 25 * 1024);
+    }
+
+    [Fact]
+    public async Task FiftyIdleCommands_CostNoThreadEach()
+    {
+        var client = fixture.Agent.Client;
+        List<string> ids = [];
+        for (int i = 0; i < 50; i++) ids.Add(await client.StartAsync("exec sleep 1000"));
+
+        Assert.Equal(50, (await client.HealthAsync()).GetProperty("activeCommands").GetInt32());
+        Assert.InRange(fixture.Agent.ThreadCount, 1, 16);
+
+        foreach (var id in ids) await client.CancelAsync(id, "force");
+        foreach (var id in ids) await client.FollowAsync(id);
+        Assert.Equal(0, (await client.HealthAsync()).GetProperty("activeCommands").GetInt32());
+    }
+
+    [Fact]
+    public async Task Start_FromExecToAnswer_TakesAFractionOfASecond()
+    {
+        var watch = Stopwatch.StartNew();
+        await using var agent = await HostAgent.StartAsync();
+
+        // About 25 ms on a quiet machine; the bound is for the busiest of build machines.
+        Assert.InRange(watch.ElapsedMilliseconds, 0, 3000);
+    }
+}
