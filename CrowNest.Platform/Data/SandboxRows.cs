@@ -57,6 +57,10 @@ public sealed record NewSandbox
     public required IReadOnlyDictionary<string, string> Metadata { get; init; }
 }
 
+/// <param name="SandboxIds">Sandboxes that are now <c>failed</c> or <c>destroyed</c>.</param>
+/// <param name="CommandIds">Commands that are now <c>killed</c>; what they printed is where their node left it.</param>
+public sealed record ClosedBooks(IReadOnlyList<string> SandboxIds, IReadOnlyList<string> CommandIds);
+
 /// <summary>Filter of a list (api.md 4.4).</summary>
 public sealed record SandboxFilter
 {

@@ -221,8 +221,7 @@ public sealed class SandboxStore(NpgsqlDataSource database)
     /// Closes the books of workers whose lease lapsed before <paramref name="now"/>, and of sandboxes that no worker took on by
     /// <paramref name="abandonedBefore"/>: those being destroyed become <c>destroyed</c>, the others <c>failed</c>.
     /// </summary>
-    /// <returns>How many sandboxes were closed.</returns>
-    public async Task<int> CloseAbandonedAsync(DateTimeOffset now, DateTimeOffset abandonedBefore, CancellationToken cancellationToken)
+    public async Task<ClosedBooks> CloseAbandonedAsync(DateTimeOffset now, DateTimeOffset abandonedBefore, CancellationToken cancellationToken)
     {
         await using var command = database.CreateCommand("""
             WITH lost AS (
@@ -232,17 +231,27 @@ public sealed class SandboxStore(NpgsqlDataSource database)
                 FOR UPDATE OF s SKIP LOCKED),
             killed AS (
                 UPDATE commands c SET state = 'killed', killed_reason = 'sandbox_destroyed', finished_at = @now
-                FROM lost WHERE c.sandbox_id = lost.id AND c.finished_at IS NULL)
-            UPDATE sandboxes s SET
-                state = CASE WHEN s.state = 'expiring' THEN 'destroyed' ELSE 'failed' END,
-                destroyed_at = CASE WHEN s.state = 'expiring' THEN @now END,
-                failure_message = CASE WHEN s.state <> 'expiring' THEN 'The node that ran this sandbox was lost.' END
-            FROM lost WHERE s.id = lost.id
+                FROM lost WHERE c.sandbox_id = lost.id AND c.finished_at IS NULL RETURNING c.id),
+            closed AS (
+                UPDATE sandboxes s SET
+                    state = CASE WHEN s.state = 'expiring' THEN 'destroyed' ELSE 'failed' END,
+                    destroyed_at = CASE WHEN s.state = 'expiring' THEN @now END,
+                    failure_message = CASE WHEN s.state <> 'expiring' THEN 'The node that ran this sandbox was lost.' END
+                FROM lost WHERE s.id = lost.id RETURNING s.id)
+            SELECT id, true FROM closed UNION ALL SELECT id, false FROM killed
             """);
         command.Parameters.AddWithValue("live", SandboxStates.Live);
         command.Parameters.AddWithValue("now", now);
         command.Parameters.AddWithValue("abandoned", abandonedBefore);
-        return await command.ExecuteNonQueryAsync(cancellationToken);
+        var sandboxes = new List<string>();
+        var commands = new List<string>();
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            (reader.GetBoolean(1) ? sandboxes : commands).Add(reader.GetString(0));
+        }
+
+        return new ClosedBooks(sandboxes, commands);
     }
 
     private async Task<bool> ChangeAsync(

@@ -1,0 +1,28 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace CrowNest.Api.Fleet;
+
+/// <summary>How this instance deals with the nodes; section <c>Fleet</c>.</summary>
+internal sealed class FleetOptions
+{
+    public const string Section = "Fleet";
+
+    /// <summary>How old the view of stock and load may be when a node is chosen.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.010", "00:00:30")]
+    public TimeSpan ViewAge { get; set; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Redis only helps to choose: no request waits longer than this for it.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.010", "00:00:05")]
+    public TimeSpan SnapshotWait { get; set; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>Time between two looks for nodes whose lease lapsed.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.050", "00:01:00")]
+    public TimeSpan BooksInterval { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>
+    /// A sandbox that no node took on, and a command that none was told of, are given up after this time: the instance that accepted
+    /// them is gone. Far above what a living instance needs (30 s for a sandbox, 60 s for a command).
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
+    public TimeSpan AbandonedAfter { get; set; } = TimeSpan.FromMinutes(2);
+}

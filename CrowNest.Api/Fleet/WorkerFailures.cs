@@ -1,0 +1,10 @@
+namespace CrowNest.Api.Fleet;
+
+/// <summary>The node answered with an error of the contract, for example <c>quota_exceeded</c> when it is full.</summary>
+internal sealed class WorkerRefusedException(string code, string message) : Exception(message)
+{
+    public string Code => code;
+}
+
+/// <summary>The node did not answer, or the connection broke: what it did with the request is in the database.</summary>
+internal sealed class WorkerUnreachableException(string message, Exception? inner = null) : Exception(message, inner);
