@@ -31,6 +31,7 @@ internal sealed class ApiInstance : WebApplicationFactory<Program>
         ["ConnectionStrings:crownest"] = database.ConnectionString,
         ["ConnectionStrings:redis"] = redis,
         ["CrowNest:DeploymentSecret"] = DeploymentSecret,
+        ["Objects:Directory"] = database.ObjectsDirectory,
         ["CROWNEST_BOOTSTRAP_API_KEY"] = TestDatabase.Key,
         ["Logging:LogLevel:Default"] = "Warning",
     };

@@ -15,6 +15,9 @@ internal sealed class TestDatabase(string connectionString)
 
     public string ConnectionString { get; } = connectionString;
 
+    /// <summary>Objects that belong to the rows; made when the first one is stored, below the temporary folder.</summary>
+    public string ObjectsDirectory { get; } = Path.Combine(Path.GetTempPath(), $"crownest-test-objects-{Guid.NewGuid():n}");
+
     public static async Task<TestDatabase> CreateAsync(PostgresFixture postgres) => new(await postgres.CreateDatabaseAsync());
 
     public CrowNestDb Open() => new(new DbContextOptionsBuilder<CrowNestDb>().UseNpgsql(ConnectionString).Options);
