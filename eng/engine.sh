@@ -91,7 +91,7 @@ stop() {
   local how=$1 pid=$2 forward=$3 waited
   if [[ $how == systemd ]]; then
     as_root systemctl stop docker.socket docker.service
-  elif [[ $(cat "/proc/$pid/comm" 2> /dev/null) == dockerd ]]; then
+  elif tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null | grep -q dockerd; then
     as_root kill -TERM "$pid"
     for ((waited = 0; waited < 120; waited++)); do
       [[ -d /proc/$pid ]] || break
@@ -114,12 +114,6 @@ remove_network() {
       # shellcheck disable=SC2086 # a rule is several words
       as_root iptables -t "$table" ${rule/#-A/-D}
     done < <(as_root iptables -t "$table" -S | grep '^-A' | grep -E '(DOCKER|docker0)' | grep -v '^-A DOCKER' || true)
-    if [[ $table == nat ]]; then
-      while read -r rule; do
-        # shellcheck disable=SC2086
-        as_root iptables -t nat ${rule/#-A/-D}
-      done < <(as_root iptables -t nat -S POSTROUTING | grep -E '^-A POSTROUTING .*! -o docker0 -j MASQUERADE$' || true)
-    fi
     for chain in $(as_root iptables -t "$table" -S | awk '$1 == "-N" && $2 ~ /^DOCKER/ { print $2 }'); do
       as_root iptables -t "$table" -F "$chain"
     done
