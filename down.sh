@@ -29,6 +29,9 @@ while (($# > 0)); do
   shift
 done
 
+if $delete_data && [[ $(realpath -m "$state_directory") =~ ^(/|/[^/]+|$HOME|$root)$ ]]; then
+  fail "$state_directory holds more than a stack's data; it is not deleted" "delete by hand what you mean"
+fi
 if ! state_has "$state_directory"; then
   say "nothing to stop: there is no $state_directory"
   exit 0
@@ -104,6 +107,42 @@ unmount() {
   mounts | while read -r folder; do as_root umount "$folder" || as_root umount --lazy "$folder"; done
 }
 
+# What a killed worker could not take away: rules, chains and interfaces, all of which carry the deployment's id in their name.
+firewalls() { local tool; for tool in iptables ip6tables; do ! command -v "$tool" > /dev/null || echo "$tool"; done; }
+rules() {
+  local tool table
+  [[ -n $deployment ]] || return 0
+  for tool in $(firewalls); do
+    for table in filter nat mangle raw; do
+      as_root "$tool" -t "$table" -S 2> /dev/null | grep -iF -- "$deployment" | sed "s/^/$tool $table /" || true
+    done
+  done
+}
+interfaces() {
+  [[ -n $deployment ]] || return 0
+  ip -o link show 2> /dev/null | awk -F': ' '{ sub(/@.*/, "", $2); print $2 }' | grep -iF -- "$deployment" || true
+}
+remove_network() {
+  local all tool table rule name
+  all=$(rules)
+  # First the rules that lead into our chains, then what the chains hold, then the chains.
+  while read -r tool table rule; do
+    [[ $rule == -A* ]] || continue
+    # xargs splits the rule as a shell would: a comment in it is one quoted word.
+    as_root xargs "$tool" -w 10 -t "$table" <<< "-D${rule#-A}"
+  done <<< "$all"
+  while read -r tool table rule; do
+    if [[ $rule == -N* ]]; then as_root "$tool" -w 10 -t "$table" -F "${rule#-N }"; fi
+  done <<< "$all"
+  while read -r tool table rule; do
+    if [[ $rule == -N* ]]; then as_root "$tool" -w 10 -t "$table" -X "${rule#-N }"; fi
+  done <<< "$all"
+  for name in $(interfaces); do
+    # One end of a pair takes the other along.
+    ! ip link show "$name" > /dev/null 2>&1 || as_root ip link delete "$name"
+  done
+}
+
 if [[ -n $(apphost_pids) ]]; then
   step_hint="look at $log_directory/apphost.log; ./down.sh again continues"
   step "stack stops" stop_apphost
@@ -118,6 +157,9 @@ elif [[ -n $deployment ]]; then
   note "no container engine answers, so there are no containers to remove"
 fi
 if [[ -n $(mounts) ]]; then step "mounts" unmount; fi
+if [[ -n $(rules)$(interfaces) ]]; then
+  step "network rules and interfaces" remove_network
+fi
 as_root rm -f "$state_directory/up.pid" "$state_directory/apphost.pid"
 if $keep_engine; then
   note "the container engine keeps running (--keep-engine)"
@@ -126,6 +168,8 @@ else
 fi
 
 left=()
+[[ -z $(rules) ]] || left+=("network rules with $deployment in their name")
+[[ -z $(interfaces) ]] || left+=("network interfaces with $deployment in their name")
 [[ -z $(apphost_pids)$(leftovers) ]] || left+=("processes")
 [[ -z $(mounts) ]] || left+=("mounts below $state_directory")
 if engine_answers && [[ -n $(containers) ]]; then left+=("containers labelled crownest.deployment=$deployment"); fi

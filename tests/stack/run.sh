@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# up.sh, what it prints, and down.sh, as a user meets them: on a state folder and ports of its own, beside whatever runs.
+# Prints "ok NAME" or "not ok NAME" per check and ends with "N passed, N failed".
+set -euo pipefail
+# Under test.sh ports and folder are given; by hand a block of ports that nobody is likely to have.
+if [[ -z ${CROWNEST_API_PORT:-} ]]; then
+  export CROWNEST_API_PORT=28787 CROWNEST_DASHBOARD_PORT=28788 CROWNEST_WORKER_PORT=28789 CROWNEST_POSTGRES_PORT=28790 CROWNEST_REDIS_PORT=28791
+fi
+work=$(mktemp -d "${TMPDIR:-/tmp}/crownest-stack.XXXXXX")
+export CROWNEST_STATE_DIRECTORY=$work/state
+unset CROWNEST_BOOTSTRAP_API_KEY CROWNEST_LOG_DIRECTORY
+source "$(dirname "${BASH_SOURCE[0]}")/../../eng/lib.sh"
+
+cleanup() {
+  "$root/down.sh" --keep-engine > "$work/cleanup.log" 2>&1 || true
+  as_root rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+passed=0 failed=0
+check() {
+  local name=$1 output
+  shift
+  if output=$("$@" 2>&1 < /dev/null); then
+    passed=$((passed + 1))
+    printf 'ok %s\n' "$name"
+  else
+    failed=$((failed + 1))
+    printf 'not ok %s\n%s\n' "$name" "$(tail -n 12 <<< "$output")" | sed '2,$s/^/    /'
+  fi
+}
+has() { grep -qE -- "$1" "$2" || { cat "$2"; return 1; }; }
+ends_with_code() { local wanted=$1 code=0; shift; "$@" || code=$?; ((code == wanted)) || { echo "code $code instead of $wanted"; return 1; }; }
+within() { local limit=$1 began=$SECONDS; shift; "$@" && ((SECONDS - began < limit)) || { echo "took $((SECONDS - began)) s"; return 1; }; }
+
+up() { "$root/up.sh" --detach --skip-setup > "$work/up.log" 2>&1 || { cat "$work/up.log"; return 1; }; }
+down() { "$root/down.sh" --keep-engine > "$work/down.log" 2>&1 || { cat "$work/down.log"; return 1; }; }
+
+# Nothing of this stack: no process that knows its folder, no container, mount, rule, interface, listening port.
+nothing_left() {
+  local left=() id='' folder port
+  [[ ! -r $state_directory/node/deployment-id ]] || id=$(< "$state_directory/node/deployment-id")
+  for folder in /proc/[0-9]*; do
+    [[ ${folder#/proc/} != "$$" ]] || continue
+    if tr '\0' ' ' < "$folder/cmdline" 2> /dev/null | grep -qF "$state_directory"; then left+=("process $(tr '\0' ' ' < "$folder/cmdline" | cut -c 1-100)"); fi
+  done
+  if [[ -n $id ]]; then
+    [[ -z $(engine ps -aq --filter "label=crownest.deployment=$id") ]] || left+=("containers")
+    ! as_root iptables-save 2> /dev/null | grep -qiF "$id" || left+=("iptables rules")
+    ! ip -o link | grep -qiF "$id" || left+=("interfaces")
+  fi
+  ! grep -qF "$state_directory" /proc/self/mounts || left+=("mounts")
+  for port in "$api_port" "$dashboard_port" "$worker_port" "$postgres_port" "$redis_port"; do
+    [[ -z $(ss -Hltn "sport = :$port") ]] || left+=("port $port")
+  done
+  ((${#left[@]} == 0)) || { printf '%s\n' "${left[@]}"; return 1; }
+}
+
+check "an unknown flag ends with usage and code 2" ends_with_code 2 "$root/up.sh" --frobnicate
+check "down.sh too" ends_with_code 2 "$root/down.sh" --frobnicate
+check "down.sh without a stack has nothing to do" "$root/down.sh" --keep-engine
+
+# A port that somebody else has.
+redis-server --bind 127.0.0.1 --port "$redis_port" --dir "$work" --save '' > "$work/occupant.log" & occupant=$!
+for _ in {1..50}; do [[ -z $(ss -Hltn "sport = :$redis_port") ]] || break; sleep 0.1; done
+check "a taken port ends the start" ends_with_code 1 up
+check "and is named with what to do" has "port $redis_port is taken.*redis|CROWNEST_REDIS_PORT" "$work/up.log"
+kill "$occupant"
+wait "$occupant" 2> /dev/null || true
+check "a failed start leaves nothing" nothing_left
+
+check "up.sh --detach" up
+check "it has run a first sandbox" has '✓ first sandbox' "$work/up.log"
+key=$(grep -oE 'cn_live_[A-Za-z0-9]{40}' "$work/up.log" | head -n 1 || true)
+link=$(grep -oE "http://127.0.0.1:$dashboard_port/[^ ]+" "$work/up.log" | head -n 1 || true)
+check "it shows an API key" test -n "$key"
+check "it shows a sign-in link" test -n "$link"
+no_log_has_the_key() { ! grep -rqF "${key:-none}" "$log_directory"; }
+check "the key is in no log" no_log_has_the_key
+
+# The commands as printed, pasted into a shell.
+sed -n '/^Try next/,/^✓/p' "$work/up.log" | grep '^  ' > "$work/commands.sh" || true
+printed_commands() {
+  # As a user's shell would take them; the answers are known.
+  local output
+  output=$(bash -euo pipefail "$work/commands.sh") || { echo "$output"; return 1; }
+  [[ $output == 42$'\n'v*$'\n'destroyed ]] || { echo "$output"; return 1; }
+}
+check "the printed commands work as printed" printed_commands
+
+signs_in() { [[ $(curl -sS -L --max-time 20 -c "$work/jar" -b "$work/jar" -o "$work/page" -w '%{http_code} %{url_effective}' "$link") == 200\ * ]] && ! grep -qi 'sign in' "$work/page"; }
+signs_in_again() { curl -sS -L --max-time 20 -o "$work/page2" "$link" && grep -qi 'sign' "$work/page2"; }
+check "the link signs in" signs_in
+check "only once" signs_in_again
+new_link() { "$root/eng/sign-in-link.sh" | grep -E "^http://127.0.0.1:$dashboard_port/"; }
+check "eng/sign-in-link.sh gives another" new_link
+no_secret_in_ps() { local secret; secret=$(read_state "$secret_file"); for p in /proc/[0-9]*/cmdline; do ! tr '\0' ' ' < "$p" 2> /dev/null | grep -qF "$secret" || return 1; done; }
+check "no command line holds the deployment's secret" no_secret_in_ps
+check "up.sh on a running stack says so" up
+check "and starts no second one" has 'already runs' "$work/up.log"
+
+check "down.sh" down
+check "nothing is left" nothing_left
+check "a second start takes under 20 s" within 20 up
+check "its key is not shown again" has 'shown at the first start' "$work/up.log"
+lists() { curl -sS --fail -H "Authorization: Bearer $key" "$api_url/v1/sandboxes?include=historical" | jq -e '.data | length >= 1'; }
+check "the first start's key and sandboxes are still there" lists
+
+# A power cut, as far as processes can have one.
+killed() {
+  local pid file
+  for file in "$state_directory"/pids/*.pid "$state_directory/apphost.pid"; do
+    pid=$(head -n 1 "$file")
+    as_root kill -KILL "$pid" || true
+  done
+}
+check "the stack is killed with SIGKILL" killed
+check "down.sh cleans up after that" down
+check "nothing is left of it" nothing_left
+
+# In the foreground: Ctrl+C.
+foreground() {
+  local pid tenths
+  # Background jobs of a script ignore SIGINT; a terminal's do not.
+  env --default-signal=INT "$root/up.sh" --skip-setup > "$work/foreground.log" 2>&1 & pid=$!
+  for ((tenths = 0; tenths < 900; tenths++)); do
+    ! grep -q 'Ctrl+C stops it' "$work/foreground.log" || break
+    kill -0 "$pid" || { cat "$work/foreground.log"; return 1; }
+    sleep 0.1
+  done
+  kill -INT "$pid"
+  wait "$pid" || true
+  has '✓ stopped' "$work/foreground.log"
+}
+check "Ctrl+C stops a stack in the foreground" foreground
+check "and leaves nothing" nothing_left
+
+echo "$passed passed, $failed failed"
+((failed == 0))
