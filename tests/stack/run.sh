@@ -33,7 +33,7 @@ check() {
 }
 has() { grep -qE -- "$1" "$2" || { cat "$2"; return 1; }; }
 ends_with_code() { local wanted=$1 code=0; shift; "$@" || code=$?; ((code == wanted)) || { echo "code $code instead of $wanted"; return 1; }; }
-within() { local limit=$1 began=$SECONDS; shift; "$@" && ((SECONDS - began < limit)) || { echo "took $((SECONDS - began)) s"; return 1; }; }
+within() { local limit=$1 began=$SECONDS; shift; "$@" || return 1; ((SECONDS - began < limit)) || { echo "took $((SECONDS - began)) s"; return 1; }; }
 
 up() { "$root/up.sh" --detach --skip-setup > "$work/up.log" 2>&1 || { cat "$work/up.log"; return 1; }; }
 down() { "$root/down.sh" --keep-engine > "$work/down.log" 2>&1 || { cat "$work/down.log"; return 1; }; }
