@@ -63,7 +63,9 @@ mkdir -p "$results"
 on_exit() {
   local code=$?
   trap - EXIT
-  trap '' INT TERM HUP
+  # Not TERM: children would inherit that they ignore it.
+  trap '' INT HUP
+  trap : TERM
   if [[ -e $state/up.pid || -e $state/apphost.pid ]]; then "$root/down.sh" --keep-engine > "$results/down.log" 2>&1 || true; fi
   $keep || as_root rm -rf --one-file-system "$state"
   exit "$code"
@@ -113,8 +115,7 @@ run_with_ticker() {
   step_ticker "$name" & ticker=$!
   # An hour-long hang must end inside CI's time; the longest project takes a few minutes.
   timeout --foreground --kill-after 10 900 "$@" > "$log" 2>&1 < /dev/null || code=$?
-  kill "$ticker" 2> /dev/null || true
-  wait "$ticker" 2> /dev/null || true
+  stop_ticker "$ticker"
   [[ ! -t 1 ]] || printf '\r\e[K'
   return "$code"
 }

@@ -93,7 +93,9 @@ apphost_started=false
 on_exit() {
   local code=$?
   trap - EXIT
-  trap '' INT TERM HUP
+  # Not TERM: children would inherit that they ignore it.
+  trap '' INT HUP
+  trap : TERM
   [[ -z $templates_pid ]] || kill "$templates_pid" 2> /dev/null || true
   if $apphost_started; then
     say ""
@@ -207,7 +209,7 @@ if [[ -n $new_key ]]; then printf 'shown at %s\n' "$(date -u +%FT%TZ)" > "$first
 
 if state_has "$secret_file"; then
   step_hint="the worker's log: $log_directory/worker.log; the API's: $log_directory/api.log; again: eng/first-sandbox.sh"
-  step "first sandbox (primes by python, summed by node)" "$root/eng/first-sandbox.sh"
+  step "first sandbox (python and node)" "$root/eng/first-sandbox.sh"
 else
   note "no deployment secret in $state_directory/secrets, so no first sandbox was tried"
 fi

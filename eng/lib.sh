@@ -56,8 +56,7 @@ step() {
   (set -e; "$@") > "$log" 2>&1 < /dev/null
   code=$?
   set -e
-  kill "$ticker" 2> /dev/null || true
-  wait "$ticker" 2> /dev/null || true
+  stop_ticker "$ticker"
   [[ ! -t 1 ]] || printf '\r\e[K'
   if ((code == 0)); then
     step_done "$name" "$((SECONDS - started)) s"
@@ -78,18 +77,23 @@ step_log() {
   printf '%s/%s.log\n' "$log_directory" "${name//[^a-z0-9]/-}"
 }
 
+# SIGKILL, because SIGTERM may be ignored: a script that cleans up after itself inherits that from the one that called it.
+stop_ticker() {
+  kill -KILL "$1" 2> /dev/null || true
+  wait "$1" 2> /dev/null || true
+}
+
 # On a terminal one line that counts; elsewhere a line every 15 s, so that a log shows that something still happens.
 # Ends by itself when the script that it reports for is gone.
 step_ticker() {
   local elapsed=0
-  trap 'exit 0' TERM
   while kill -0 $$ 2> /dev/null; do
     if [[ -t 1 ]]; then
       printf '\r\e[K%s·%s %-46s %s%s s%s' "$dim" "$plain" "$1" "$dim" "$elapsed" "$plain"
     elif ((elapsed > 0 && elapsed % 15 == 0)); then
       printf '· %-46s %s s\n' "$1" "$elapsed"
     fi
-    sleep 1 & wait $!
+    sleep 1
     elapsed=$((elapsed + 1))
   done
 }
