@@ -17,7 +17,7 @@ public sealed class LocalHostingOptions
     /// <summary>The address on which endpoints marked external listen; everything else listens on loopback.</summary>
     public required string ListenAddress { get; init; }
 
-    /// <summary>Whether Postgres survives a power loss (fsync). Only tests switch it off.</summary>
+    /// <summary>Whether Postgres survives a power loss (fsync). Only tests switch it off; its being killed loses nothing either way.</summary>
     public bool DurablePostgres { get; set; } = true;
 
     /// <summary>How long a project or executable may take to stop before SIGKILL.</summary>

@@ -38,6 +38,7 @@ internal sealed class ResourceSupervisor(
                 return;
             _stopping?.Dispose();
             _stopping = new CancellationTokenSource();
+            Publish(current => current with { State = KnownResourceStates.Waiting, ExitCode = null });
             var stopping = _stopping.Token;
             _supervision = Task.Run(() => SuperviseAsync(stopping), CancellationToken.None);
         }

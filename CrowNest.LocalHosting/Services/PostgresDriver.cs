@@ -50,7 +50,7 @@ internal sealed class PostgresDriver(
             "-c", "max_connections=200",
             "-c", "timezone=UTC",
             "-c", "log_timezone=UTC",
-            .. options.DurablePostgres ? Array.Empty<string>() : ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"],
+            .. options.DurablePostgres ? Array.Empty<string>() : ["-c", "fsync=off", "-c", "full_page_writes=off"],
         ];
         return new ProcessSpec(Path.Combine(binaries, "postgres"), arguments, Home)
         {
