@@ -1,8 +1,21 @@
-using CrowNest.ServiceDefaults;
+using CrowNest.Worker;
+using CrowNest.Worker.Fleet;
+using Microsoft.Extensions.Options;
 
-var builder = WebApplication.CreateBuilder(args);
-builder.AddServiceDefaults("CrowNest.Worker");
+var builder = WebApplication.CreateBuilder([.. args.Except([NodeCleanup.Switch])]);
+if (args.Contains(NodeCleanup.Switch))
+{
+    return await NodeCleanup.RunAsync(builder.Configuration, Console.Out, CancellationToken.None);
+}
 
-var app = builder.Build();
-app.MapDefaultEndpoints();
-await app.RunAsync();
+try
+{
+    await using var app = builder.AddWorker().Build();
+    await app.MapWorker().RunAsync();
+    return 0;
+}
+catch (Exception exception) when (exception is OptionsValidationException or StartupException)
+{
+    await Console.Error.WriteLineAsync($"The worker cannot start. {exception.Message}");
+    return 1;
+}

@@ -30,8 +30,10 @@ internal sealed class WorkerOptions
     /// <summary>Containers made at the same time; more than there are cores makes each slower and all of them later.</summary>
     public int RefillConcurrency { get; set; } = Environment.ProcessorCount;
 
-    /// <summary>Sandboxes that callers may have on this node at once; default: three quarters of its memory by <see cref="DefaultMemoryMb"/>,
-    /// twice over, because few use all they may.</summary>
+    /// <summary>
+    /// Sandboxes that callers may have on this node at once; default: its memory by <see cref="DefaultMemoryMb"/>, three times over,
+    /// because few use all they may.
+    /// </summary>
     public int? Capacity { get; set; }
 
     /// <summary>Size of warm sandboxes; another size is a cold start. The API's defaults must be the same ones.</summary>
@@ -75,7 +77,7 @@ internal sealed class WorkerOptions
     /// <summary>IPv4 addresses of the resolvers of <c>internet</c> sandboxes; default: the node's own that are not loopback.</summary>
     public string[] DnsResolvers { get; set; } = [];
 
-    /// <summary>Addresses below <see cref="Subnet"/>'s rules: ranges that stay unreachable besides the private and special ones.</summary>
+    /// <summary>IPv4 ranges that stay unreachable besides the private and special ones, for example the node's own public range.</summary>
     public string[] BlockedRanges { get; set; } = [];
 
     public TimeSpan SweepInterval { get; set; } = TimeSpan.FromMilliseconds(250);

@@ -15,12 +15,17 @@ public sealed class TemplateVersionStore(NpgsqlDataSource database)
         FROM template_versions v JOIN templates t ON t.id = v.template_id
         """;
 
-    /// <summary>Adds a version if it is new. Its template must be one of <see cref="TemplateSlugs"/>.</summary>
-    public async Task AddAsync(TemplateVersionRow version, CancellationToken cancellationToken)
+    /// <summary>Adds a version if it is new.</summary>
+    /// <returns>false when its template has no row (yet): the API adds those of <see cref="TemplateSlugs"/> on its first start.</returns>
+    public async Task<bool> AddAsync(TemplateVersionRow version, CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand("""
-            INSERT INTO template_versions (id, template_id, version, image_digest, network, created_at)
-            VALUES (@id, @template, @version, @digest, @network, @created) ON CONFLICT (id) DO NOTHING
+            WITH template AS (SELECT id FROM templates WHERE id = @template),
+            added AS (
+                INSERT INTO template_versions (id, template_id, version, image_digest, network, created_at)
+                SELECT @id, id, @version, @digest, @network, @created FROM template
+                ON CONFLICT (id) DO NOTHING)
+            SELECT EXISTS (SELECT FROM template)
             """);
         sql.Parameters.AddWithValue("id", version.Id);
         sql.Parameters.AddWithValue("template", version.TemplateId);
@@ -28,7 +33,7 @@ public sealed class TemplateVersionStore(NpgsqlDataSource database)
         sql.Parameters.AddWithValue("digest", version.ImageDigest);
         sql.Parameters.AddWithValue("network", version.Network);
         sql.Parameters.AddWithValue("created", version.CreatedAt);
-        await sql.ExecuteNonQueryAsync(cancellationToken);
+        return (bool)(await sql.ExecuteScalarAsync(cancellationToken))!;
     }
 
     public async Task<List<TemplateVersionRow>> ListAsync(CancellationToken cancellationToken)

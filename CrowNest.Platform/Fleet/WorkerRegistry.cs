@@ -16,6 +16,13 @@ public sealed class WorkerRegistry(RedisConnection redis)
         await database.StringSetAsync(Key(snapshot.WorkerId), JsonSerializer.SerializeToUtf8Bytes(snapshot, JsonSerializerOptions.Web), expiry);
     }
 
+    /// <summary>The worker stops: nobody should choose it any more.</summary>
+    public async Task RemoveAsync(string workerId)
+    {
+        var database = await redis.GetDatabaseAsync();
+        await database.KeyDeleteAsync(Key(workerId));
+    }
+
     /// <summary>The snapshots of those workers that have one.</summary>
     public async Task<IReadOnlyList<WorkerSnapshot>> ReadAsync(IReadOnlyCollection<string> workerIds)
     {

@@ -1,3 +1,4 @@
+using CrowNest.Platform.Data;
 using Npgsql;
 
 namespace CrowNest.Platform.Fleet;
@@ -21,6 +22,23 @@ public sealed class WorkerStore(NpgsqlDataSource database)
         sql.Parameters.AddWithValue("runtime", runtime);
         sql.Parameters.AddWithValue("now", now);
         sql.Parameters.AddWithValue("expires", now + lease);
+        await sql.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// A worker stops on purpose: its lease ends with the last deadline of its live sandboxes, which run on meanwhile, or at once when it
+    /// has none. Its next start takes them on.
+    /// </summary>
+    public async Task RetireAsync(string workerId, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var sql = database.CreateCommand("""
+            UPDATE workers SET lease_expires_at = greatest(@now, (
+                SELECT max(expires_at) FROM sandboxes WHERE worker_id = @id AND state = ANY(@live)))
+            WHERE id = @id
+            """);
+        sql.Parameters.AddWithValue("id", workerId);
+        sql.Parameters.AddWithValue("now", now);
+        sql.Parameters.AddWithValue("live", SandboxStates.Live);
         await sql.ExecuteNonQueryAsync(cancellationToken);
     }
 

@@ -1,3 +1,5 @@
+using CrowNest.Worker.Agents;
+
 namespace CrowNest.Worker.Sandboxes;
 
 /// <summary>A sandbox that a caller has and whose agent this worker speaks to.</summary>
@@ -9,6 +11,7 @@ internal sealed class LiveSandbox : IDisposable
     public required string OrgId { get; init; }
     public required string ProjectId { get; init; }
     public required string ContainerId { get; init; }
+    public required AgentClient Agent { get; init; }
 
     /// <summary>Fires once the row is final (<c>destroyed</c> or <c>failed</c>) and the container is gone.</summary>
     public CancellationToken Ended => _ended.Token;

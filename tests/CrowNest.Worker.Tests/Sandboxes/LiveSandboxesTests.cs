@@ -1,3 +1,4 @@
+using CrowNest.Worker.Agents;
 using CrowNest.Worker.Sandboxes;
 using Xunit;
 
@@ -10,7 +11,8 @@ public sealed class LiveSandboxesTests
     [Fact]
     public void Remove_Known_FiresEndedOnce()
     {
-        using var sandbox = new LiveSandbox { Id = "sbx_1", OrgId = "org_1", ProjectId = "prj_1", ContainerId = "c1" };
+        using var agent = new AgentClient("/nowhere");
+        using var sandbox = Sandbox(agent, "c1");
         _sandboxes.Add(sandbox);
 
         Assert.True(_sandboxes.Remove("sbx_1"));
@@ -22,9 +24,14 @@ public sealed class LiveSandboxesTests
     [Fact]
     public void Add_SameIdTwice_IsRefused()
     {
-        _sandboxes.Add(new() { Id = "sbx_1", OrgId = "org_1", ProjectId = "prj_1", ContainerId = "c1" });
+        using var agent = new AgentClient("/nowhere");
+        using var first = Sandbox(agent, "c1");
+        using var second = Sandbox(agent, "c2");
+        _sandboxes.Add(first);
 
-        Assert.Throws<InvalidOperationException>(
-            () => _sandboxes.Add(new() { Id = "sbx_1", OrgId = "org_1", ProjectId = "prj_1", ContainerId = "c2" }));
+        Assert.Throws<InvalidOperationException>(() => _sandboxes.Add(second));
     }
+
+    private static LiveSandbox Sandbox(AgentClient agent, string containerId) =>
+        new() { Id = "sbx_1", OrgId = "org_1", ProjectId = "prj_1", ContainerId = containerId, Agent = agent };
 }

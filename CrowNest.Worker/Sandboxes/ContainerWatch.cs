@@ -1,0 +1,153 @@
+using CrowNest.Worker.Agents;
+using CrowNest.Worker.Fleet;
+using CrowNest.Worker.Runtime;
+
+namespace CrowNest.Worker.Sandboxes;
+
+/// <summary>Notices at once when a sandbox loses its container or its agent: by the engine's events, and on suspicion.</summary>
+internal sealed partial class ContainerWatch(
+    Node node, EngineClient engine, LiveSandboxes live, SandboxContainers containers, WarmPool pool, SandboxEndings endings,
+    SandboxReaper reaper, ILogger<ContainerWatch> logger) : BackgroundService
+{
+    private static readonly TimeSpan ReconnectPause = TimeSpan.FromSeconds(1);
+    private const int HealthAttempts = 2;
+
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        Task.WhenAll(WatchEventsAsync(stoppingToken), CheckSuspectsAsync(stoppingToken));
+
+    private async Task WatchEventsAsync(CancellationToken stoppingToken)
+    {
+        var known = true;
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                await foreach (var happened in engine.WatchContainersAsync(node.State.ContainerLabel, OnConnectedAsync, stoppingToken))
+                {
+                    Handle(happened);
+                }
+            }
+            catch (EngineException exception)
+            {
+                if (known)
+                {
+                    LogLost(exception);
+                }
+
+                known = false;
+                await Task.Delay(ReconnectPause, stoppingToken);
+            }
+        }
+
+        async Task OnConnectedAsync()
+        {
+            if (!known)
+            {
+                // Whatever ended while nobody listened.
+                known = true;
+                await reaper.RunAsync(stoppingToken);
+            }
+        }
+    }
+
+    private void Handle(EngineEvent happened)
+    {
+        if (!containers.TryGet(happened.Actor.Id, out var container) || container.IsRemoving)
+        {
+            return;
+        }
+
+        if (happened.Action == "oom")
+        {
+            LogOutOfMemory(container.Name);
+            return;
+        }
+
+        if (live.All.FirstOrDefault(sandbox => sandbox.ContainerId == container.ContainerId) is { } sandbox)
+        {
+            var exitCode = happened.Actor.Attributes.GetValueOrDefault("exitCode", "unknown");
+            _ = endings.FailAsync(sandbox.Id, $"The sandbox's main process ended unexpectedly (exit code {exitCode}).");
+        }
+        else if (pool.Holds(container))
+        {
+            LogWarmLost(container.Name);
+            container.MarkRemoving();
+            _ = RemoveAsync(container);
+            pool.Demand();
+        }
+    }
+
+    private async Task CheckSuspectsAsync(CancellationToken stoppingToken)
+    {
+        await foreach (var id in live.Suspects.ReadAllAsync(stoppingToken))
+        {
+            if (live.TryGet(id, out var sandbox) && !endings.IsEnding(id))
+            {
+                _ = CheckAsync(sandbox, stoppingToken);
+            }
+        }
+    }
+
+    private async Task CheckAsync(LiveSandbox sandbox, CancellationToken stoppingToken)
+    {
+        try
+        {
+            for (var attempt = 1; attempt <= HealthAttempts; attempt++)
+            {
+                var details = await engine.FindContainerAsync(sandbox.ContainerId, stoppingToken);
+                if (details is not { State.Running: true })
+                {
+                    break;
+                }
+
+                if (await IsHealthyAsync(sandbox, stoppingToken))
+                {
+                    return;
+                }
+            }
+
+            await endings.FailAsync(sandbox.Id, "The sandbox does not answer any more.");
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            LogCheckFailed(exception, sandbox.Id);
+        }
+    }
+
+    /// <summary>An agent of another sandbox is none: it was not us who gave it that identity.</summary>
+    private static async Task<bool> IsHealthyAsync(LiveSandbox sandbox, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await sandbox.Agent.GetHealthAsync(cancellationToken)).SandboxId == sandbox.Id;
+        }
+        catch (Exception exception) when (exception is AgentUnavailableException or AgentErrorException or ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    private async Task RemoveAsync(SandboxContainer container)
+    {
+        try
+        {
+            await containers.RemoveAsync(container);
+        }
+        catch (Exception exception) when (exception is EngineException or HostProgramException or IOException)
+        {
+            LogCheckFailed(exception, container.Name);
+        }
+    }
+
+    [LoggerMessage(1151, LogLevel.Error, "The engine's events cannot be read; connecting again")]
+    private partial void LogLost(Exception exception);
+
+    [LoggerMessage(1152, LogLevel.Information, "Processes of {Name} were ended because its memory is used up")]
+    private partial void LogOutOfMemory(string name);
+
+    [LoggerMessage(1153, LogLevel.Warning, "Warm sandbox {Name} ended by itself")]
+    private partial void LogWarmLost(string name);
+
+    [LoggerMessage(1154, LogLevel.Error, "{Sandbox} could not be checked or removed; the reaper will")]
+    private partial void LogCheckFailed(Exception exception, string sandbox);
+}

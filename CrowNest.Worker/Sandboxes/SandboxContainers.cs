@@ -1,0 +1,243 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using CrowNest.Worker.Agents;
+using CrowNest.Worker.Fleet;
+using CrowNest.Worker.Network;
+using CrowNest.Worker.Runtime;
+using CrowNest.Worker.Templates;
+
+namespace CrowNest.Worker.Sandboxes;
+
+/// <summary>Makes, finds again and removes the containers of sandboxes, with all that belongs to one: socket folder, uid, network link.</summary>
+internal sealed partial class SandboxContainers(
+    EngineClient engine, Node node, SandboxSpec spec, UidRange uids, SandboxNetwork network, ILogger<SandboxContainers> logger)
+{
+    private static readonly TimeSpan AgentStartLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan AgentStartPoll = TimeSpan.FromMilliseconds(5);
+
+    private const UnixFileMode SocketFolderMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+        | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+
+    /// <summary>Everything that is not a leftover, by name; null while it is being made.</summary>
+    private readonly ConcurrentDictionary<string, SandboxContainer?> _owned = new();
+    private readonly ConcurrentDictionary<string, SandboxContainer> _byId = new();
+
+    public bool Owns(string name) => _owned.ContainsKey(name);
+
+    public bool TryGet(string containerId, [NotNullWhen(true)] out SandboxContainer? container) => _byId.TryGetValue(containerId, out container);
+
+    /// <summary>A started container with an agent that answers and has no identity yet. When it fails, nothing is left of it.</summary>
+    public async Task<SandboxContainer> CreateAsync(TemplateImage image, double cpus, int memoryMb, CancellationToken cancellationToken)
+    {
+        var uid = uids.Take();
+        var name = $"crownest-{node.State.DeploymentId}-{Guid.NewGuid().ToString("n")[..12]}";
+        _owned[name] = null;
+        string? id = null;
+        try
+        {
+            CreateSocketFolder(name);
+            var body = spec.Build(image, cpus, memoryMb, uid, name);
+            var fingerprint = spec.Fingerprint(image, cpus, memoryMb);
+            body = body with { Labels = new Dictionary<string, string>(body.Labels) { [ContainerLabels.Fingerprint] = fingerprint } };
+            var created = await engine.CreateContainerAsync(name, body, cancellationToken);
+            id = created.Id;
+            foreach (var warning in created.Warnings ?? [])
+            {
+                LogEngineWarning(name, warning);
+            }
+
+            await engine.StartContainerAsync(id, cancellationToken);
+            var details = await engine.FindContainerAsync(id, cancellationToken)
+                ?? throw new EngineException($"The container {name} vanished while it was started.", null);
+            var container = new SandboxContainer
+            {
+                Name = name,
+                ContainerId = id,
+                TemplateVersionId = image.VersionId,
+                Fingerprint = fingerprint,
+                Uid = uid,
+                Pid = details.State.Pid,
+                Runtime = details.HostConfig.Runtime,
+                Agent = OpenAgent(name),
+            };
+            try
+            {
+                await WaitForAgentAsync(container, cancellationToken);
+            }
+            catch
+            {
+                container.Agent.Dispose();
+                throw;
+            }
+
+            return Own(container);
+        }
+        catch
+        {
+            await RemoveAsync(name, id ?? name, uid);
+            throw;
+        }
+    }
+
+    /// <summary>Takes a container of an earlier start of this worker; null when its agent does not answer.</summary>
+    public async Task<(SandboxContainer Container, string? SandboxId)?> AttachAsync(EngineContainer found, CancellationToken cancellationToken)
+    {
+        var details = await engine.FindContainerAsync(found.Id, cancellationToken);
+        if (details is not { State.Running: true }
+            || !int.TryParse(found.Labels.GetValueOrDefault(ContainerLabels.Uid), CultureInfo.InvariantCulture, out var uid))
+        {
+            return null;
+        }
+
+        var container = new SandboxContainer
+        {
+            Name = found.Name,
+            ContainerId = found.Id,
+            TemplateVersionId = found.Labels.GetValueOrDefault(ContainerLabels.TemplateVersion) ?? "",
+            Fingerprint = found.Labels.GetValueOrDefault(ContainerLabels.Fingerprint) ?? "",
+            Uid = uid,
+            Pid = details.State.Pid,
+            Runtime = details.HostConfig.Runtime,
+            Agent = OpenAgent(found.Name),
+        };
+        try
+        {
+            var health = await container.Agent.GetHealthAsync(cancellationToken);
+            uids.Adopt(uid);
+            return (Own(container), health.SandboxId);
+        }
+        catch (Exception exception) when (exception is AgentUnavailableException or AgentErrorException)
+        {
+            LogSilent(container.Name, exception.Message);
+            container.Agent.Dispose();
+            return null;
+        }
+    }
+
+    /// <summary>Removes the container and all that belongs to it; returns when it is gone. Repeating it is harmless.</summary>
+    public async Task RemoveAsync(SandboxContainer container)
+    {
+        container.MarkRemoving();
+        await RemoveAsync(container.Name, container.ContainerId, container.Uid);
+        _byId.TryRemove(container.ContainerId, out _);
+        container.Agent.Dispose();
+    }
+
+    /// <summary>Removes a container that nobody owns.</summary>
+    public Task RemoveLeftoverAsync(EngineContainer leftover)
+    {
+        var hasUid = int.TryParse(leftover.Labels.GetValueOrDefault(ContainerLabels.Uid), CultureInfo.InvariantCulture, out var uid);
+        return RemoveAsync(leftover.Name, leftover.Id, hasUid ? uid : null);
+    }
+
+    /// <summary>Removes the socket folders that belong to no container.</summary>
+    public void RemoveStraySocketFolders(IReadOnlySet<string> containerNames)
+    {
+        foreach (var folder in Directory.GetDirectories(node.State.Sockets))
+        {
+            var name = Path.GetFileName(folder);
+            if (!containerNames.Contains(name) && !Owns(name))
+            {
+                Directory.Delete(folder, recursive: true);
+            }
+        }
+    }
+
+    /// <remarks>Not cancelable: half a removal would leave something behind. The engine client has its own limit.</remarks>
+    private async Task RemoveAsync(string name, string id, int? uid)
+    {
+        try
+        {
+            await engine.RemoveContainerAsync(id, CancellationToken.None);
+            if (uid is { } known)
+            {
+                await network.UnplugAsync(known, CancellationToken.None);
+            }
+
+            var folder = node.State.SocketFolder(name);
+            if (Directory.Exists(folder))
+            {
+                Directory.Delete(folder, recursive: true);
+            }
+
+            // Last: as long as something is left, nobody else gets the uid.
+            if (uid is { } free)
+            {
+                uids.Release(free);
+            }
+        }
+        finally
+        {
+            // Whatever is left after a failure is the reaper's.
+            _owned.TryRemove(name, out _);
+        }
+    }
+
+    private void CreateSocketFolder(string name)
+    {
+        var folder = node.State.SocketFolder(name);
+        Directory.CreateDirectory(folder);
+        // Set apart from the creation: the process's umask does not apply to it.
+        File.SetUnixFileMode(folder, SocketFolderMode);
+    }
+
+    private AgentClient OpenAgent(string name) => new(Path.Combine(node.State.SocketFolder(name), "agent.sock"));
+
+    private SandboxContainer Own(SandboxContainer container)
+    {
+        _owned[container.Name] = container;
+        _byId[container.ContainerId] = container;
+        return container;
+    }
+
+    private async Task WaitForAgentAsync(SandboxContainer container, CancellationToken cancellationToken)
+    {
+        var socket = Path.Combine(node.State.SocketFolder(container.Name), "agent.sock");
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(AgentStartLimit);
+        using var timer = new PeriodicTimer(AgentStartPoll);
+        try
+        {
+            for (var polls = 1; ; polls++)
+            {
+                if (File.Exists(socket) && await AnswersAsync(container.Agent, limit.Token))
+                {
+                    return;
+                }
+
+                // An agent that refuses its arguments is gone at once: no reason to wait for the limit.
+                if (polls % 50 == 0 && await engine.FindContainerAsync(container.ContainerId, limit.Token) is not { State.Running: true })
+                {
+                    throw new EngineException($"The agent of container {container.Name} ended right after its start.", null);
+                }
+
+                await timer.WaitForNextTickAsync(limit.Token);
+            }
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new EngineException($"The agent of container {container.Name} did not answer within {AgentStartLimit.TotalSeconds} s.", null);
+        }
+    }
+
+    private static async Task<bool> AnswersAsync(AgentClient agent, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await agent.GetHealthAsync(cancellationToken);
+            return true;
+        }
+        catch (AgentUnavailableException)
+        {
+            // The socket is bound and not listening yet.
+            return false;
+        }
+    }
+
+    [LoggerMessage(1101, LogLevel.Debug, "The engine warns about {Name}: {Warning}")]
+    private partial void LogEngineWarning(string name, string warning);
+
+    [LoggerMessage(1102, LogLevel.Warning, "The agent of {Name} does not answer: {Reason}")]
+    private partial void LogSilent(string name, string reason);
+}
