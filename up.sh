@@ -88,7 +88,7 @@ fi
 exec 8> "$state_directory/up.lock"
 flock --nonblock 8 || fail "another ./up.sh is at work on $state_directory" "wait for it, or give this one a folder and ports of its own"
 
-templates_pid=''
+templates_pid='' follower=''
 apphost_started=false
 on_exit() {
   local code=$?
@@ -97,6 +97,8 @@ on_exit() {
   trap '' INT HUP
   trap : TERM
   [[ -z $templates_pid ]] || kill "$templates_pid" 2> /dev/null || true
+  # Its children: the pipe ends with them.
+  [[ -z $follower ]] || pkill -TERM --parent "$follower" || true
   if $apphost_started; then
     say ""
     "$root/down.sh" 8>&- || code=1
@@ -223,7 +225,9 @@ if $detach; then
 fi
 
 say "  Ctrl+C stops it; logs are in $log_directory"
-if $logs; then tail -n 0 --follow=name "$apphost_log" 8>&- & fi
+# Without --logs, what the AppHost itself has to say: a process that died, one that is back.
+if $logs; then pattern=''; else pattern='^apphost '; fi
+(tail -n 0 --follow=name "$apphost_log" 2> /dev/null | grep --line-buffered -- "$pattern") 8>&- & follower=$!
 pid=$(apphost_pids | head -n 1)
 tail --pid="$pid" --follow /dev/null 8>&- &
 wait $!
