@@ -91,7 +91,7 @@ stop() {
   local how=$1 pid=$2 forward=$3 waited
   if [[ $how == systemd ]]; then
     as_root systemctl stop docker.socket docker.service
-  elif tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null | grep -q dockerd; then
+  elif [[ $(command_line "$pid") == *dockerd* ]]; then
     as_root kill -TERM "$pid"
     for ((waited = 0; waited < 120; waited++)); do
       [[ -d /proc/$pid ]] || break

@@ -155,6 +155,9 @@ read_state() {
 }
 state_has() { [[ -e $1 ]] || { ((EUID != 0)) && [[ ! -x $(dirname "$1") ]] && as_root test -e "$1"; }; }
 
+# command_line PID: with spaces; nothing when the process is gone or a zombie.
+command_line() { { tr '\0' ' ' < "/proc/$1/cmdline"; } 2> /dev/null || true; }
+
 # apphost_pids: every AppHost that runs on this state folder, whether up.sh or "dotnet run" has started it. A pid file
 # outlives its process when that one was killed, so the process must also look like one.
 apphost_pids() {
@@ -162,7 +165,7 @@ apphost_pids() {
   for file in "$state_directory/apphost.pid" "$state_directory/up.pid"; do
     [[ -r $file ]] || continue
     pid=$(head -n 1 "$file")
-    if [[ $pid =~ ^[0-9]+$ ]] && tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null | grep -q 'CrowNest\.AppHost'; then echo "$pid"; fi
+    if [[ $pid =~ ^[0-9]+$ && $(command_line "$pid") == *CrowNest.AppHost* ]]; then echo "$pid"; fi
   done | sort -u
 }
 

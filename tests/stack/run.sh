@@ -40,11 +40,12 @@ down() { "$root/down.sh" --keep-engine > "$work/down.log" 2>&1 || { cat "$work/d
 
 # Nothing of this stack: no process that knows its folder, no container, mount, rule, interface, listening port.
 nothing_left() {
-  local left=() id='' folder port
+  local left=() id='' folder port line
   [[ ! -r $state_directory/node/deployment-id ]] || id=$(< "$state_directory/node/deployment-id")
   for folder in /proc/[0-9]*; do
     [[ ${folder#/proc/} != "$$" ]] || continue
-    if tr '\0' ' ' < "$folder/cmdline" 2> /dev/null | grep -qF "$state_directory"; then left+=("process $(tr '\0' ' ' < "$folder/cmdline" | cut -c 1-100)"); fi
+    line=$(command_line "${folder#/proc/}")
+    [[ $line != *"$state_directory"* ]] || left+=("process ${line:0:100}")
   done
   if [[ -n $id ]]; then
     [[ -z $(engine ps -aq --filter "label=crownest.deployment=$id") ]] || left+=("containers")
@@ -96,7 +97,7 @@ check "the link signs in" signs_in
 check "only once" signs_in_again
 new_link() { "$root/eng/sign-in-link.sh" | grep -E "^http://127.0.0.1:$dashboard_port/"; }
 check "eng/sign-in-link.sh gives another" new_link
-no_secret_in_ps() { local secret; secret=$(read_state "$secret_file"); for p in /proc/[0-9]*/cmdline; do ! tr '\0' ' ' < "$p" 2> /dev/null | grep -qF "$secret" || return 1; done; }
+no_secret_in_ps() { local secret p; secret=$(read_state "$secret_file"); for p in /proc/[0-9]*; do [[ $(command_line "${p#/proc/}") != *"$secret"* ]] || return 1; done; }
 check "no command line holds the deployment's secret" no_secret_in_ps
 check "up.sh on a running stack says so" up
 check "and starts no second one" has 'already runs' "$work/up.log"
