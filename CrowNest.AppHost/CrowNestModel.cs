@@ -1,5 +1,5 @@
-using System.Collections;
 using System.Globalization;
+using Microsoft.Extensions.Configuration;
 
 namespace CrowNest.AppHost;
 
@@ -18,7 +18,7 @@ internal static class CrowNestModel
         var objects = builder.AddObjectStore("objects");
 
         var api = builder.AddProject<Projects.CrowNest_Api>("api")
-            .WithHttpEndpoint(port: builder.Port("API", 8787))
+            .WithHttpEndpoint(port: builder.Port("API", 8787), isProxied: false)
             .WithExternalHttpEndpoints()
             .WithHttpHealthCheck("/healthz")
             .WithReference(database).WaitFor(database)
@@ -29,7 +29,7 @@ internal static class CrowNestModel
 
         // The API owns the migrations, so a healthy API means that the worker's tables are there.
         var worker = builder.AddProject<Projects.CrowNest_Worker>("worker")
-            .WithHttpEndpoint(port: builder.Port("WORKER", 8789))
+            .WithHttpEndpoint(port: builder.Port("WORKER", 8789), isProxied: false)
             .WithHttpHealthCheck("/healthz")
             .WithReference(database)
             .WithReference(redis)
@@ -38,20 +38,20 @@ internal static class CrowNestModel
             .WithEnvironment("CrowNest__DeploymentSecret", secret)
             .WithEnvironment("CrowNest__StateDirectory", checkout.StateOf("node"))
             .WithEnvironment("Worker__AgentDirectory", checkout.Agent);
-        worker.WithEnvironment("Worker__AdvertisedUrl", worker.GetEndpoint("http")).WithOuterEnvironment("Worker__");
+        worker.WithEnvironment("Worker__AdvertisedUrl", worker.GetEndpoint("http")).WithSettings("Worker");
 
         var dashboard = builder.AddProject<Projects.CrowNest_Dashboard>("dashboard")
-            .WithHttpEndpoint(port: builder.Port("DASHBOARD", 8788))
+            .WithHttpEndpoint(port: builder.Port("DASHBOARD", 8788), isProxied: false)
             .WithExternalHttpEndpoints()
             .WithHttpHealthCheck("/healthz")
             .WithReference(api).WaitFor(api)
             .WithEnvironment("CrowNest__DeploymentSecret", secret)
             .WithEnvironment("CrowNest__StateDirectory", checkout.StateOf("dashboard"))
-            .WithOuterEnvironment("Dashboard__");
+            .WithSettings("Dashboard");
 
         api.WithEnvironment("Api__DashboardUrl", dashboard.GetEndpoint("http"))
-            .WithOuterEnvironment("Api__")
-            .WithOuterEnvironment("CROWNEST_BOOTSTRAP_API_KEY");
+            .WithSettings("Api")
+            .WithSettings("CROWNEST_BOOTSTRAP_API_KEY");
     }
 
     /// <summary>The fixed port of a resource; <c>CROWNEST_NAME_PORT</c> replaces it, so that a second stack runs beside this one.</summary>
@@ -65,13 +65,16 @@ internal static class CrowNestModel
             : throw new DistributedApplicationException($"{variable} is '{text}'; it must be a port from 1 to 65535.");
     }
 
-    /// <summary>Hands on what was set for the AppHost; said last, so that it wins over the model.</summary>
-    private static IResourceBuilder<ProjectResource> WithOuterEnvironment(this IResourceBuilder<ProjectResource> project, string prefix)
+    /// <summary>
+    /// Hands on what the AppHost was told (<c>Worker__…</c> in its environment, <c>--Worker:…</c> on its command line); said last, so that it
+    /// wins over the model.
+    /// </summary>
+    private static IResourceBuilder<ProjectResource> WithSettings(this IResourceBuilder<ProjectResource> project, string section)
     {
-        foreach (DictionaryEntry variable in Environment.GetEnvironmentVariables())
+        foreach (var (key, value) in project.ApplicationBuilder.Configuration.GetSection(section).AsEnumerable())
         {
-            if (variable.Key is string name && name.StartsWith(prefix, StringComparison.Ordinal))
-                project.WithEnvironment(name, variable.Value as string);
+            if (value is not null)
+                project.WithEnvironment(key.Replace(":", "__", StringComparison.Ordinal), value);
         }
         return project;
     }

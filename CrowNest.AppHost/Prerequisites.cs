@@ -11,12 +11,23 @@ internal static class Prerequisites
     private static readonly TimeSpan EngineTimeout = TimeSpan.FromSeconds(10);
     private static readonly string[] TemplateImages = ["crownest/base", "crownest/python", "crownest/node", "crownest/python-node"];
 
-    /// <summary>What is missing, each with the command that brings it.</summary>
-    public static IReadOnlyList<(string What, string Bring)> FindMissing(Checkout checkout)
+    /// <summary>Writes what is missing, each with the command that brings it; false when something is.</summary>
+    public static bool Check(IDistributedApplicationBuilder builder, TextWriter output)
+    {
+        var missing = FindMissing(Checkout.Of(builder), builder.Configuration["Worker:EngineSocket"]);
+        if (missing.Count == 0)
+            return true;
+        output.WriteLine("CrowNest cannot start. Missing:");
+        foreach (var (what, bring) in missing)
+            output.WriteLine($"  - {what}\n      bring it with: {bring}");
+        return false;
+    }
+
+    private static List<(string What, string Bring)> FindMissing(Checkout checkout, string? engineSocket)
     {
         var missing = new List<(string, string)>();
         missing.AddRange(Flavour.FindMissing());
-        missing.AddRange(FindMissingImagesAsync().GetAwaiter().GetResult());
+        missing.AddRange(FindMissingImagesAsync(engineSocket ?? DefaultEngineSocket).GetAwaiter().GetResult());
         foreach (var program in new[] { "crownest-agent", "crownest-launch" })
         {
             var path = Path.Combine(checkout.Agent, program);
@@ -26,9 +37,8 @@ internal static class Prerequisites
         return missing;
     }
 
-    private static async Task<IReadOnlyList<(string, string)>> FindMissingImagesAsync()
+    private static async Task<IReadOnlyList<(string, string)>> FindMissingImagesAsync(string socket)
     {
-        var socket = Environment.GetEnvironmentVariable("Worker__EngineSocket") is { Length: > 0 } configured ? configured : DefaultEngineSocket;
         using var engine = new HttpClient(new SocketsHttpHandler
         {
             ConnectCallback = async (_, cancellationToken) =>
@@ -55,7 +65,7 @@ internal static class Prerequisites
         }
         catch (Exception exception) when (exception is HttpRequestException or TaskCanceledException)
         {
-            return [($"a container engine on {socket} ({exception.Message})", "eng/setup.sh (or start it: systemctl start docker)")];
+            return [($"a container engine on {socket} ({exception.Message})", "eng/engine.sh")];
         }
     }
 }

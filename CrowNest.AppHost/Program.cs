@@ -1,17 +1,17 @@
 using CrowNest.AppHost;
 
-var builder = DistributedApplication.CreateBuilder(args);
 Console.WriteLine(Flavour.Describe());
-CrowNestModel.Compose(builder);
-
-var missing = Prerequisites.FindMissing(Checkout.Of(builder));
-if (missing.Count > 0)
+try
 {
-    Console.Error.WriteLine("CrowNest cannot start. Missing:");
-    foreach (var (what, bring) in missing)
-        Console.Error.WriteLine($"  - {what}\n      bring it with: {bring}");
+    var builder = DistributedApplication.CreateBuilder(args);
+    CrowNestModel.Compose(builder);
+    if (!Prerequisites.Check(builder, Console.Error))
+        return 1;
+    builder.Build().Run();
+    return Environment.ExitCode;
+}
+catch (DistributedApplicationException exception)
+{
+    Console.Error.WriteLine($"CrowNest cannot start. {exception.Message}");
     return 1;
 }
-
-builder.Build().Run();
-return Environment.ExitCode;

@@ -28,6 +28,8 @@ internal sealed class LocalProcess : IDisposable
 
     public int Id { get; }
 
+    public TimeSpan StopGrace => _spec.StopGrace;
+
     /// <summary>Ends with the exit code, when the process and everything else of its session is gone and its lines are written.</summary>
     public Task<int> Exited { get; }
 

@@ -168,7 +168,7 @@ internal sealed class ResourceSupervisor(
                 if (await process.StopAsync())
                     RunnerLog.Stopped(context.Logger, name);
                 else
-                    RunnerLog.Killed(context.Logger, name, context.Options.StopGrace.TotalSeconds);
+                    RunnerLog.Killed(context.Logger, name, process.StopGrace.TotalSeconds);
             }
             finally
             {
