@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using StackExchange.Redis;
 
 namespace CrowNest.Platform.Streams;
@@ -14,19 +15,24 @@ public sealed class CommandLogWriter(RedisConnection redis)
     private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(5);
     private static readonly byte[] WakeUp = [1];
 
+    private int _isWatching;
+
+    /// <summary>The connection came back after a loss: what Redis holds may be gone. Raised on a thread of the Redis client.</summary>
+    public event Action? Restored;
+
     /// <summary>Appends records in order and wakes the followers.</summary>
     /// <returns>Followers that were woken, over all processes that share this Redis node.</returns>
     public async Task<long> AppendAsync(string commandId, IReadOnlyList<LogRecord> records)
     {
         ArgumentNullException.ThrowIfNull(records);
-        var database = await redis.GetDatabaseAsync();
+        var database = await DatabaseAsync();
         var key = CommandLogKey.Stream(commandId);
         var appends = new Task[records.Count];
         for (var i = 0; i < appends.Length; i++)
         {
             var record = records[i];
             appends[i] = AppendOneAsync(
-                database, key, CommandLogKey.Entry(record.Seq), "s", (int)record.Stream, "t", record.CreatedAt, "d", record.Payload.ToArray());
+                database, key, CommandLogKey.Entry(record.Seq), "s", (int)record.Stream, "t", record.CreatedAt, "d", Bytes(record.Payload));
         }
 
         // Sent behind the appends on the same connection, so that who is woken finds them.
@@ -40,7 +46,7 @@ public sealed class CommandLogWriter(RedisConnection redis)
     /// <param name="expiry">When the whole stream may go; null: it stays until <see cref="ExpireAsync"/>.</param>
     public async Task EndAsync(string commandId, long lastSeq, TimeSpan? expiry)
     {
-        var database = await redis.GetDatabaseAsync();
+        var database = await DatabaseAsync();
         var key = CommandLogKey.Stream(commandId);
         var mark = AppendOneAsync(database, key, CommandLogKey.EndMark(lastSeq), "end", 1);
         var expire = expiry is { } after ? database.KeyExpireAsync(key, after) : Task.CompletedTask;
@@ -51,25 +57,39 @@ public sealed class CommandLogWriter(RedisConnection redis)
     /// <summary>Drops every record before <paramref name="oldestSeq"/>.</summary>
     public async Task TrimAsync(string commandId, long oldestSeq)
     {
-        var database = await redis.GetDatabaseAsync();
+        var database = await DatabaseAsync();
         await database.ExecuteAsync("XTRIM", CommandLogKey.Stream(commandId), "MINID", CommandLogKey.Entry(oldestSeq)).WaitAsync(AnswerTimeout);
     }
 
     public async Task ExpireAsync(string commandId, TimeSpan after)
     {
-        var database = await redis.GetDatabaseAsync();
+        var database = await DatabaseAsync();
         await database.KeyExpireAsync(CommandLogKey.Stream(commandId), after).WaitAsync(AnswerTimeout);
     }
 
     public async Task DeleteAsync(string commandId)
     {
-        var database = await redis.GetDatabaseAsync();
+        var database = await DatabaseAsync();
         await database.KeyDeleteAsync(CommandLogKey.Stream(commandId)).WaitAsync(AnswerTimeout);
     }
 
     /// <summary>What Redis holds of a command's records.</summary>
     public async Task<LogRange> ReadRangeAsync(string commandId) =>
-        await CommandLogEntries.ReadRangeAsync(await redis.GetDatabaseAsync(), commandId).WaitAsync(AnswerTimeout);
+        await CommandLogEntries.ReadRangeAsync(await DatabaseAsync(), commandId).WaitAsync(AnswerTimeout);
+
+    private static byte[] Bytes(ReadOnlyMemory<byte> payload) =>
+        MemoryMarshal.TryGetArray(payload, out var part) && part.Array!.Length == part.Count ? part.Array : payload.ToArray();
+
+    private async Task<IDatabase> DatabaseAsync()
+    {
+        var connection = await redis.GetAsync().WaitAsync(AnswerTimeout);
+        if (Interlocked.Exchange(ref _isWatching, 1) == 0)
+        {
+            connection.ConnectionRestored += (_, _) => Restored?.Invoke();
+        }
+
+        return connection.GetDatabase();
+    }
 
     private static async Task AppendOneAsync(IDatabase database, RedisKey key, string id, params object[] fields)
     {

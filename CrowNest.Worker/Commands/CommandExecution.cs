@@ -1,0 +1,210 @@
+using System.Collections.Concurrent;
+using CrowNest.Contracts;
+using CrowNest.Platform.Data;
+using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Streams;
+using CrowNest.Worker.Agents;
+using CrowNest.Worker.Sandboxes;
+
+namespace CrowNest.Worker.Commands;
+
+/// <summary>Starts, adopts and cancels the commands of this node. A command goes on when its caller leaves.</summary>
+internal sealed partial class CommandExecution : IHostedService
+{
+    private readonly ConcurrentDictionary<string, CommandRun> _runs = new();
+    private readonly CommandStore _commands;
+    private readonly LiveSandboxes _sandboxes;
+    private readonly FinishedLogs _finished;
+    private readonly ILogger<CommandExecution> _logger;
+    private readonly CancellationToken _stopping;
+    private readonly TimeProvider _clock;
+    private readonly CommandRunServices _services;
+
+    public CommandExecution(
+        CommandStore commands, LiveSandboxes sandboxes, SpoolFolder spools, CommandLogWriter writer, FinishedLogs finished,
+        IHostApplicationLifetime lifetime, TimeProvider clock, ILogger<CommandExecution> logger)
+    {
+        _commands = commands;
+        _sandboxes = sandboxes;
+        _finished = finished;
+        _logger = logger;
+        _clock = clock;
+        _stopping = lifetime.ApplicationStopping;
+        _services = new CommandRunServices
+        {
+            Commands = commands,
+            Sandboxes = sandboxes,
+            Clock = clock,
+            Logger = logger,
+            OpenOutput = (id, capture) => CommandOutput.Open(id, spools.PathOf(id), capture, writer, clock, logger),
+            Finished = OnFinished,
+        };
+    }
+
+    /// <summary>Commands in work.</summary>
+    public int Count => _runs.Count;
+
+    public bool IsRunning(string commandId) => _runs.ContainsKey(commandId);
+
+    /// <summary>
+    /// Starts a command, or joins the one with this id. Returns its row: final, or as it stands when <see cref="StartCommand.WaitMs"/> are over.
+    /// </summary>
+    /// <returns>null when there is no such command in that sandbox.</returns>
+    /// <exception cref="SandboxNotHereException">The sandbox is not on this node, or not any more; nothing was done.</exception>
+    public async Task<CommandRow?> StartAsync(StartCommand request, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        if (!_runs.TryGetValue(request.CommandId, out var run))
+        {
+            if (!_sandboxes.TryGet(request.SandboxId, out var sandbox))
+            {
+                return await _commands.FindAsync(request.CommandId, cancellationToken) is { IsFinal: true } final
+                    ? final
+                    : throw new SandboxNotHereException(request.SandboxId);
+            }
+
+            var created = new CommandRun(request.CommandId, sandbox, _services);
+            run = _runs.GetOrAdd(created.Id, created);
+            if (ReferenceEquals(run, created))
+            {
+                _ = ForgetAfterAsync(run, run.StartAsync(request, markAtOnce: request.WaitMs <= 0, _stopping));
+            }
+            else
+            {
+                created.Dispose();
+            }
+        }
+
+        using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        await (request.WaitMs > 0
+            ? Task.WhenAny(run.Completion, Task.Delay(TimeSpan.FromMilliseconds(request.WaitMs), _clock, waiting.Token))
+            : run.Started.WaitAsync(cancellationToken));
+        await waiting.CancelAsync();
+        cancellationToken.ThrowIfCancellationRequested();
+        return run.Completion.IsCompleted ? await run.Completion : await _commands.FindAsync(request.CommandId, cancellationToken);
+    }
+
+    /// <summary>Cancels a command and returns its final row; one that is final already is returned unchanged.</summary>
+    /// <returns>null when there is no such command.</returns>
+    /// <exception cref="SandboxNotHereException">It is not final and not in work here.</exception>
+    public async Task<CommandRow?> CancelAsync(string commandId, string mode, CancellationToken cancellationToken)
+    {
+        if (!_runs.TryGetValue(commandId, out var run))
+        {
+            return await _commands.FindAsync(commandId, cancellationToken) switch
+            {
+                null => null,
+                { IsFinal: true } final => final,
+                { State: CommandStatus.Queued } queued => await CancelQueuedAsync(queued, mode, cancellationToken),
+                var active => throw new SandboxNotHereException(active.SandboxId),
+            };
+        }
+
+        await run.Started.WaitAsync(cancellationToken);
+        if (!run.Completion.IsCompleted)
+        {
+            try
+            {
+                await run.Sandbox.Agent.CancelAsync(commandId, mode, graceMs: null, cancellationToken);
+            }
+            catch (AgentErrorException exception) when (exception.Status is StatusCodes.Status404NotFound or StatusCodes.Status409Conflict)
+            {
+                // It ended this moment; the end is on its way.
+                LogCancelTooLate(exception, commandId);
+            }
+            catch (AgentUnavailableException exception)
+            {
+                // The agent is checked, and with its sandbox the command ends.
+                LogCancelUnheard(exception, commandId);
+                _sandboxes.Suspect(run.Sandbox.Id);
+            }
+        }
+
+        return await run.Completion.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>Carries on with a command of a former process; false when this one has it already.</summary>
+    /// <param name="state">What the agent says; null: it does not know the command.</param>
+    public bool Adopt(CommandRow row, LiveSandbox sandbox, AgentCommandState? state)
+    {
+        var run = new CommandRun(row.Id, sandbox, _services);
+        if (!_runs.TryAdd(row.Id, run))
+        {
+            run.Dispose();
+            return false;
+        }
+
+        LogAdopted(row.Id, sandbox.Id);
+        _ = ForgetAfterAsync(run, run.AdoptAsync(row, state, _stopping));
+        return true;
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <summary>Commands keep running in their sandboxes; what this process knows of them is on disk when this returns.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        while (!_runs.IsEmpty)
+        {
+            await Task.WhenAny([.. _runs.Values.Select(run => run.Completion)]).WaitAsync(cancellationToken);
+            await Task.Yield();
+        }
+
+        await _finished.WhenIdleAsync().WaitAsync(cancellationToken);
+    }
+
+    private async Task<CommandRow?> CancelQueuedAsync(CommandRow row, string mode, CancellationToken cancellationToken)
+    {
+        var now = _clock.GetUtcNow();
+        var end = new CommandEnd { State = CommandStatus.Canceled, FinishedAt = now, CancelMode = mode, CanceledAt = now };
+        return await _commands.FinishAsync(row.Id, end, cancellationToken) ?? await _commands.FindAsync(row.Id, cancellationToken);
+    }
+
+    private async Task ForgetAfterAsync(CommandRun run, Task carrying)
+    {
+        await carrying;
+        _runs.TryRemove(run.Id, out _);
+        run.Dispose();
+    }
+
+    private void OnFinished(CommandRow final, CommandOutput output, LiveSandbox sandbox)
+    {
+        _finished.Keep(final, output);
+        if (!sandbox.Ended.IsCancellationRequested)
+        {
+            _ = ForgetInAgentAsync(final.Id, sandbox);
+        }
+    }
+
+    private async Task ForgetInAgentAsync(string commandId, LiveSandbox sandbox)
+    {
+        try
+        {
+            await sandbox.Agent.DeleteCommandAsync(commandId, sandbox.Ended);
+        }
+        catch (OperationCanceledException)
+        {
+            // With the sandbox went the command.
+        }
+        catch (Exception exception) when (exception is AgentErrorException or AgentUnavailableException)
+        {
+            // It costs the agent a little memory until the sandbox ends.
+            LogNotForgotten(exception, commandId);
+        }
+    }
+
+    [LoggerMessage(2141, LogLevel.Information, "Adopted command {CommandId} of {SandboxId}")]
+    private partial void LogAdopted(string commandId, string sandboxId);
+
+    [LoggerMessage(2142, LogLevel.Warning, "The agent could not be told to forget {CommandId}")]
+    private partial void LogNotForgotten(Exception exception, string commandId);
+
+    [LoggerMessage(2143, LogLevel.Debug, "The cancel of {CommandId} came after its end")]
+    private partial void LogCancelTooLate(Exception exception, string commandId);
+
+    [LoggerMessage(2144, LogLevel.Warning, "The cancel of {CommandId} did not reach the agent")]
+    private partial void LogCancelUnheard(Exception exception, string commandId);
+}
+
+/// <summary>The sandbox is not on this node, not yet after a restart, or not any more.</summary>
+internal sealed class SandboxNotHereException(string sandboxId) : Exception($"Sandbox {sandboxId} is not on this node.");

@@ -1,0 +1,186 @@
+using System.Collections.Concurrent;
+using CrowNest.Platform.Data;
+using CrowNest.Platform.Objects;
+using CrowNest.Platform.Streams;
+using Npgsql;
+using StackExchange.Redis;
+
+namespace CrowNest.Worker.Commands;
+
+/// <summary>
+/// What is left to do once a command's row is final: the rest of its output and the mark of the end to Redis, its log to the object
+/// store, and then away with the spool. Each is tried until it succeeds, also by the next process.
+/// </summary>
+internal sealed partial class FinishedLogs(
+    CommandLogWriter writer, IObjectStore objects, CommandStore commands, SpoolFolder spools, IHostApplicationLifetime lifetime,
+    TimeProvider clock, ILogger<FinishedLogs> logger) : IDisposable
+{
+    /// <summary>Logs written to the object store at once; each is held in memory meanwhile.</summary>
+    private const int ConcurrentUploads = 2;
+    private static readonly TimeSpan FirstBackoff = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan LongestBackoff = TimeSpan.FromSeconds(30);
+
+    /// <summary>Once the log is stored, followers find the end without Redis: it is not waited for longer than this.</summary>
+    private static readonly TimeSpan PublishPatience = TimeSpan.FromSeconds(30);
+
+    private readonly ConcurrentDictionary<string, Task> _keeping = new();
+    private readonly SemaphoreSlim _uploads = new(ConcurrentUploads);
+
+    /// <summary>Whether this process is at work on the log of that command.</summary>
+    public bool IsKeeping(string commandId) => _keeping.ContainsKey(commandId);
+
+    /// <summary>Takes a final command's output over; it is disposed when all is done, or this process stops.</summary>
+    public void Keep(CommandRow final, CommandOutput output)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var isFirst = _keeping.TryAdd(final.Id, done.Task);
+        _ = Task.Run(async () =>
+        {
+            await using (output)
+            {
+                if (isFirst)
+                {
+                    await KeepAsync(final, output, lifetime.ApplicationStopping);
+                    _keeping.TryRemove(final.Id, out var _);
+                    done.SetResult();
+                }
+            }
+        });
+    }
+
+    public void Dispose() => _uploads.Dispose();
+
+    /// <summary>Completes when this process no longer touches a spool.</summary>
+    public Task WhenIdleAsync() => Task.WhenAll(_keeping.Values);
+
+    private async Task KeepAsync(CommandRow final, CommandOutput output, CancellationToken stopping)
+    {
+        try
+        {
+            if (output.Spool.LastSeq == 0)
+            {
+                await MarkEmptyAsync(final.Id);
+                output.Spool.Delete();
+                return;
+            }
+
+            var published = PublishAsync(final, output, stopping);
+            if (final.LogObjectKey is null)
+            {
+                await StoreAsync(final, stopping);
+            }
+
+            await Task.WhenAny(published, Task.Delay(PublishPatience, clock, stopping));
+            stopping.ThrowIfCancellationRequested();
+            await ExpireAsync(final.Id);
+            output.Spool.Delete();
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // The spool stays for the next process.
+        }
+        catch (Exception exception)
+        {
+            LogNotKept(exception, final.Id);
+        }
+    }
+
+    private async Task MarkEmptyAsync(string commandId)
+    {
+        try
+        {
+            await writer.EndAsync(commandId, 0, CommandLogWriter.Linger);
+        }
+        catch (Exception exception) when (exception is RedisException or TimeoutException)
+        {
+            // A follower finds the end in the row, a little later.
+            LogNotMarked(exception, commandId);
+        }
+    }
+
+    private async Task PublishAsync(CommandRow final, CommandOutput output, CancellationToken stopping)
+    {
+        for (var backoff = FirstBackoff; ; backoff = Longer(backoff))
+        {
+            try
+            {
+                await output.Publisher.CompleteAsync().WaitAsync(stopping);
+                await writer.EndAsync(final.Id, output.Spool.LastSeq, null);
+                return;
+            }
+            catch (Exception exception) when (exception is RedisException or TimeoutException)
+            {
+                LogNotMarked(exception, final.Id);
+            }
+            catch (Exception exception) when (exception is OperationCanceledException or IOException or InvalidDataException)
+            {
+                // Stopping, or given up because the log is stored.
+                return;
+            }
+
+            await Task.WhenAny(Task.Delay(backoff, clock, stopping));
+        }
+    }
+
+    private async Task StoreAsync(CommandRow final, CancellationToken stopping)
+    {
+        var key = ObjectKey.CommandLog(final.OrgId, final.Id);
+        for (var backoff = FirstBackoff; ; backoff = Longer(backoff))
+        {
+            try
+            {
+                await PutAsync(final.Id, key, stopping);
+                await commands.SaveLogObjectAsync(final.Id, key, stopping);
+                CommandMetrics.LogUploads.Add(1, new KeyValuePair<string, object?>("outcome", "stored"));
+                return;
+            }
+            catch (Exception exception) when (exception is ObjectStoreException or NpgsqlException or TimeoutException)
+            {
+                CommandMetrics.LogUploads.Add(1, new KeyValuePair<string, object?>("outcome", "failed"));
+                LogNotStored(exception, final.Id, backoff);
+            }
+
+            await Task.Delay(backoff, clock, stopping);
+        }
+    }
+
+    private async Task PutAsync(string commandId, string key, CancellationToken stopping)
+    {
+        await _uploads.WaitAsync(stopping);
+        try
+        {
+            // Opened anew: the publisher may be at work on the other one, and may wait for Redis much longer.
+            using var spool = CommandSpool.Open(spools.PathOf(commandId), new OutputCapture());
+            using var log = new MemoryStream(spool.ToLogObject(), writable: false);
+            await objects.PutAsync(key, log, log.Length, stopping);
+        }
+        finally
+        {
+            _uploads.Release();
+        }
+    }
+
+    private async Task ExpireAsync(string commandId)
+    {
+        try
+        {
+            await writer.ExpireAsync(commandId, CommandLogWriter.Linger);
+        }
+        catch (Exception exception) when (exception is RedisException or TimeoutException)
+        {
+            // Redis has most likely lost the stream by itself.
+            LogNotMarked(exception, commandId);
+        }
+    }
+
+    private static TimeSpan Longer(TimeSpan backoff) => 2 * backoff < LongestBackoff ? 2 * backoff : LongestBackoff;
+
+    [LoggerMessage(2131, LogLevel.Warning, "The end of the log of {CommandId} could not be published")]
+    private partial void LogNotMarked(Exception exception, string commandId);
+
+    [LoggerMessage(2132, LogLevel.Warning, "The log of {CommandId} could not be stored; next attempt in {Backoff}")]
+    private partial void LogNotStored(Exception exception, string commandId, TimeSpan backoff);
+
+    [LoggerMessage(2133, LogLevel.Error, "The log of {CommandId} is left in the spool")]
+    private partial void LogNotKept(Exception exception, string commandId);
+}
