@@ -1,8 +1,10 @@
 using System.Text.Json.Serialization;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Objects;
 using CrowNest.Platform.Streams;
 using CrowNest.ServiceDefaults;
+using CrowNest.Worker.Commands;
 using CrowNest.Worker.Fleet;
 using CrowNest.Worker.Http;
 using CrowNest.Worker.Sandboxes;
@@ -27,11 +29,13 @@ internal static class WorkerServices
         services.ConfigureHttpJsonOptions(json => json.SerializerOptions.DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull);
         services.AddSingleton(TimeProvider.System);
         builder.AddCrowNestData();
-        services.AddSingleton<RedisConnection>();
+        builder.AddCrowNestStreams();
+        builder.AddCrowNestObjects();
         services.AddSingleton<WorkerRegistry>();
         services.AddSingleton<WorkerStore>();
         services.AddSingleton<Node>();
         services.AddSandboxes();
+        services.AddCommands();
         return builder;
     }
 
@@ -41,7 +45,9 @@ internal static class WorkerServices
         app.Urls.Clear();
         app.Urls.Add(app.Services.GetRequiredService<IOptions<WorkerOptions>>().Value.ListenUrl!);
         app.MapDefaultEndpoints();
-        app.MapInternal().MapSandboxes();
+        var internalRoutes = app.MapInternal();
+        internalRoutes.MapSandboxes();
+        internalRoutes.MapCommands();
         return app;
     }
 

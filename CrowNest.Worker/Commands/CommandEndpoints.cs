@@ -1,6 +1,7 @@
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Fleet;
+using CrowNest.Worker.Http;
 
 namespace CrowNest.Worker.Commands;
 
@@ -12,33 +13,25 @@ internal static class CommandEndpoints
     {
         group.MapPost("/commands", (StartCommand request, CommandExecution execution, CancellationToken cancellationToken) =>
             AnswerAsync(() => execution.StartAsync(request, cancellationToken), cancellationToken));
-        group.MapPost("/commands/{id}/cancel",
-            (string id, CancelCommand request, CommandExecution execution, CancellationToken cancellationToken) =>
-                AnswerAsync(
-                    () => execution.CancelAsync(
-                        id, request.Mode == CancelMode.Force ? CancelMode.Force : CancelMode.Graceful, cancellationToken),
-                    cancellationToken));
+        group.MapPost(
+            "/commands/{id}/cancel",
+            (string id, CancelCommand request, CommandExecution execution, CancellationToken cancellationToken) => AnswerAsync(
+                () => execution.CancelAsync(id, request.Mode == CancelMode.Force ? CancelMode.Force : CancelMode.Graceful, cancellationToken),
+                cancellationToken));
         return group;
     }
 
-    private static async Task<IResult> AnswerAsync(Func<Task<CommandRow?>> work, CancellationToken cancellationToken)
+    private static async Task<CommandOutcome> AnswerAsync(Func<Task<CommandRow?>> work, CancellationToken cancellationToken)
     {
         try
         {
             return await work() is { } row
-                ? Results.Json(new CommandOutcome(row))
-                : Error(StatusCodes.Status404NotFound, ErrorCodes.NotFound, "There is no such command in that sandbox.");
-        }
-        catch (SandboxNotHereException exception)
-        {
-            return Error(StatusCodes.Status409Conflict, ErrorCodes.Conflict, exception.Message);
+                ? new CommandOutcome(row)
+                : throw WorkerException.NotFound("There is no such command in that sandbox.");
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            return Error(StatusCodes.Status503ServiceUnavailable, ErrorCodes.RuntimeError, "The node is stopping; the command goes on.");
+            throw WorkerException.Runtime("The node is stopping; the command goes on.");
         }
     }
-
-    private static IResult Error(int status, string code, string message) =>
-        Results.Json(new ErrorEnvelope(new ErrorBody(code, message)), statusCode: status);
 }

@@ -4,6 +4,7 @@ using CrowNest.Platform.Data;
 using CrowNest.Platform.Fleet;
 using CrowNest.Platform.Streams;
 using CrowNest.Worker.Agents;
+using CrowNest.Worker.Http;
 using CrowNest.Worker.Sandboxes;
 
 namespace CrowNest.Worker.Commands;
@@ -50,7 +51,7 @@ internal sealed partial class CommandExecution : IHostedService
     /// Starts a command, or joins the one with this id. Returns its row: final, or as it stands when <see cref="StartCommand.WaitMs"/> are over.
     /// </summary>
     /// <returns>null when there is no such command in that sandbox.</returns>
-    /// <exception cref="SandboxNotHereException">The sandbox is not on this node, or not any more; nothing was done.</exception>
+    /// <exception cref="WorkerException">The sandbox is not on this node, or not any more; nothing was done.</exception>
     public async Task<CommandRow?> StartAsync(StartCommand request, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(request);
@@ -60,7 +61,7 @@ internal sealed partial class CommandExecution : IHostedService
             {
                 return await _commands.FindAsync(request.CommandId, cancellationToken) is { IsFinal: true } final
                     ? final
-                    : throw new SandboxNotHereException(request.SandboxId);
+                    : throw NotHere(request.SandboxId);
             }
 
             var created = new CommandRun(request.CommandId, sandbox, _services);
@@ -86,7 +87,7 @@ internal sealed partial class CommandExecution : IHostedService
 
     /// <summary>Cancels a command and returns its final row; one that is final already is returned unchanged.</summary>
     /// <returns>null when there is no such command.</returns>
-    /// <exception cref="SandboxNotHereException">It is not final and not in work here.</exception>
+    /// <exception cref="WorkerException">It is not final and not in work here.</exception>
     public async Task<CommandRow?> CancelAsync(string commandId, string mode, CancellationToken cancellationToken)
     {
         if (!_runs.TryGetValue(commandId, out var run))
@@ -96,7 +97,7 @@ internal sealed partial class CommandExecution : IHostedService
                 null => null,
                 { IsFinal: true } final => final,
                 { State: CommandStatus.Queued } queued => await CancelQueuedAsync(queued, mode, cancellationToken),
-                var active => throw new SandboxNotHereException(active.SandboxId),
+                var active => throw NotHere(active.SandboxId),
             };
         }
 
@@ -153,6 +154,9 @@ internal sealed partial class CommandExecution : IHostedService
         await _finished.WhenIdleAsync().WaitAsync(cancellationToken);
     }
 
+    /// <summary>Not yet, after a restart, or not any more: the caller tries again, and meanwhile the row may tell more.</summary>
+    private static WorkerException NotHere(string sandboxId) => WorkerException.Conflict($"Sandbox {sandboxId} is not on this node.");
+
     private async Task<CommandRow?> CancelQueuedAsync(CommandRow row, string mode, CancellationToken cancellationToken)
     {
         var now = _clock.GetUtcNow();
@@ -205,6 +209,3 @@ internal sealed partial class CommandExecution : IHostedService
     [LoggerMessage(2144, LogLevel.Warning, "The cancel of {CommandId} did not reach the agent")]
     private partial void LogCancelUnheard(Exception exception, string commandId);
 }
-
-/// <summary>The sandbox is not on this node, not yet after a restart, or not any more.</summary>
-internal sealed class SandboxNotHereException(string sandboxId) : Exception($"Sandbox {sandboxId} is not on this node.");
