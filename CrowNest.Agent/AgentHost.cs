@@ -27,6 +27,8 @@ internal static class AgentHost
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Logging.AddProvider(new StderrLoggerProvider());
         builder.Services.AddRoutingCore();
+        // Handlers do not block, so nothing is gained by another hop between threads.
+        builder.WebHost.UseSockets(sockets => sockets.UnsafePreferInlineScheduling = true);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;

@@ -22,13 +22,26 @@ for word in "$@"; do
 done
 
 # Everything that decides what comes out: sources, build rules, this script, the tools' versions.
-sources_hash() {
+launcher_hash() { { sha256sum "$launcher" eng/build-agent.sh; echo "${compiler[0]}"; } | sha256sum | cut -d' ' -f1; }
+agent_hash() {
   {
-    find CrowNest.Agent -type f \( -name '*.cs' -o -name '*.csproj' -o -name '*.c' \) \
+    find CrowNest.Agent -type f \( -name '*.cs' -o -name '*.csproj' \) \
       -not -path '*/obj/*' -not -path '*/bin/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
     sha256sum Directory.Build.props global.json .editorconfig eng/build-agent.sh
-    echo "$rid $1"
+    echo "$rid $(dotnet --version)"
   } | sha256sum | cut -d' ' -f1
+}
+
+# current NAME HASH: whether what NAME was built from is what is there now.
+current() { ! $force && [[ -x $out/$1 && $(cat "$out/.$1.sources" 2> /dev/null) == "$2" ]]; }
+
+# install_binary FILE NAME HASH: renamed into place, so that a running sandbox keeps the file it has mapped, and nobody sees half a binary.
+install_binary() {
+  chmod 755 "$1"
+  rm -f "$out/.$2.sources"
+  mv -f "$1" "$out/$2"
+  echo "$3" > "$out/.$2.sources"
+  stat -c '%n %s bytes' "$out/$2"
 }
 
 missing=()
@@ -49,28 +62,31 @@ if ((${#missing[@]})); then
   exit 1
 fi
 
-hash=$(sources_hash "${compiler[0]} $(dotnet --version)")
-if ! $force && [[ -x $out/crownest-agent && -x $out/crownest-launch && $(cat "$out/.sources" 2> /dev/null) == "$hash" ]]; then
+mkdir -p "$out"
+exec 9> "$out/.lock"
+flock 9 # tests and up.sh may ask at the same time
+
+launcher_now=$(launcher_hash)
+agent_now=$(agent_hash)
+if current crownest-launch "$launcher_now" && current crownest-agent "$agent_now"; then
   echo "agent and launcher are up to date"
   exit 0
 fi
 
-mkdir -p "$out"
 work=$(mktemp -d "$out/.build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-echo "compiling the launcher with ${compiler[0]}"
-"${compiler[@]}" -static -std=c11 -Os -s -Wall -Wextra -Werror -fstack-protector-strong -o "$work/crownest-launch" "$launcher"
+if ! current crownest-launch "$launcher_now"; then
+  echo "compiling the launcher with ${compiler[0]}"
+  "${compiler[@]}" -static -std=c11 -Os -s -Wall -Wextra -Werror -fstack-protector-strong -o "$work/launch" "$launcher"
+  install_binary "$work/launch" crownest-launch "$launcher_now"
+fi
 
-echo "publishing the agent for $rid (NativeAOT, about a minute)"
-tool=()
-command -v clang > /dev/null || tool=(-p:CppCompilerAndLinker=gcc)
-dotnet publish "$project" -c Release -r "$rid" -o "$work/publish" -v q --nologo -clp:NoSummary "${tool[@]}"
-
-# Renamed into place: a running sandbox keeps the file it has mapped, and nobody ever sees half a binary.
-rm -f "$out/.sources"
-mv -f "$work/crownest-launch" "$out/crownest-launch"
-mv -f "$work/publish/crownest-agent" "$out/crownest-agent"
-chmod 755 "$out/crownest-launch" "$out/crownest-agent"
-echo "$hash" > "$out/.sources"
-stat -c '%n %s bytes' "$out/crownest-agent" "$out/crownest-launch"
+if ! current crownest-agent "$agent_now"; then
+  echo "publishing the agent for $rid (NativeAOT, about a minute)"
+  tool=()
+  command -v clang > /dev/null || tool=(-p:CppCompilerAndLinker=gcc)
+  # The lock is not for the compiler server that this may leave running.
+  dotnet publish "$project" -c Release -r "$rid" -o "$work/publish" -v q --nologo -clp:NoSummary "${tool[@]}" 9>&-
+  install_binary "$work/publish/crownest-agent" crownest-agent "$agent_now"
+fi

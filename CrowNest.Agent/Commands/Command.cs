@@ -12,6 +12,11 @@ internal sealed class Command
     /// <summary>Between the deadline's SIGTERM and SIGKILL (docs/protocols.md 2.1).</summary>
     private static readonly TimeSpan s_deadlineGrace = TimeSpan.FromSeconds(5);
 
+    /// <summary>
+    /// Another process of the user can stop (SIGSTOP) the launcher's child between its uid drop and its execve; it must not hold us.
+    /// </summary>
+    private static readonly TimeSpan s_launchLimit = TimeSpan.FromSeconds(10);
+
     private readonly Lock _gate = new();
     private readonly Launcher _launcher;
     private readonly TimeProvider _time;
@@ -91,8 +96,13 @@ internal sealed class Command
             var launch = _launcher.Start(_stdout, _stderr, commandLine, cwd, environment, OnEnded);
             _launcherPid = launch.Pid;
             _output.Open();
-            _pid = await launch.Status.Outcome;
+            _pid = await launch.Status.Outcome.WaitAsync(s_launchLimit, _time);
             StartDeadline(timeout);
+        }
+        catch (TimeoutException)
+        {
+            Kill();
+            error = AgentError.RuntimeError($"the shell did not start within {s_launchLimit.TotalSeconds} s");
         }
         catch (AgentException e)
         {

@@ -201,6 +201,15 @@ static void kill_tree(void)
     }
 }
 
+/* Not every kernel or sandbox knows close_range(); a status pipe left open would leave the agent waiting for its end. */
+static void close_from(int first)
+{
+    if (syscall(SYS_close_range, first, ~0U, 0) == 0) return;
+    struct rlimit r;
+    int end = getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < 4096 ? (int)r.rlim_cur : 4096;
+    for (int fd = first; fd < end; fd++) close(fd);
+}
+
 /* ---- the child ------------------------------------------------------------------------------------------------------------ */
 
 static void report(int32_t code, int32_t value)
@@ -377,7 +386,7 @@ static _Noreturn void watch(pid_t main_process, const sigset_t *signals)
 
 int main(int argc, char **argv)
 {
-    syscall(SYS_close_range, STATUS_FD + 1, ~0U, 0);
+    close_from(STATUS_FD + 1);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     char *arguments = argc > 1 ? argv[1] : NULL, *arguments_end = argc > 1 ? argv[argc - 1] + strlen(argv[argc - 1]) : NULL;
@@ -396,7 +405,7 @@ int main(int argc, char **argv)
     if (child == 0) become(&l, launcher);
 
     /* The pipes belong to the command alone; and a process list should not show its whole environment. */
-    syscall(SYS_close_range, 0, ~0U, 0);
+    close_from(0);
     memset(arguments, 0, (size_t)(arguments_end - arguments));
     watch(child, &signals);
 }

@@ -24,6 +24,14 @@ public sealed class FootprintTests(ContainerFixture fixture) : IClassFixture<Con
     }
 
     [Fact]
+    public async Task Idle_AfterManyCommands_StillHoldsLessThan25MiB()
+    {
+        for (int i = 0; i < 400; i++) await fixture.Agent.Client.RunAsync("echo hello");
+
+        Assert.InRange(fixture.Agent.ResidentKiB, 1, 25 * 1024);
+    }
+
+    [Fact]
     public async Task FiftyIdleCommands_CostNoThreadEach()
     {
         var client = fixture.Agent.Client;

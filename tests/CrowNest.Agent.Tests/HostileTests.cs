@@ -54,6 +54,26 @@ public sealed class HostileTests(ContainerFixture fixture) : IClassFixture<Conta
     }
 
     [Fact]
+    public async Task SignalStorm_LaunchesInItsWayAnswerAndEverythingCanBeKilled()
+    {
+        // kill(-1) reaches every process of this user but the caller: also a launcher's child that has dropped its uid and not yet
+        // executed the shell.
+        var storm = await Client.StartAsync("exec perl -e 'while (1) { kill STOP => -1; select undef, undef, undef, 0.0002 }'");
+        List<string> started = [];
+        for (int i = 0; i < 20; i++)
+        {
+            var id = AgentClient.NewId();
+            var (status, body) = await Client.PostAsync(id, "sleep 1000");
+            if (status == HttpStatusCode.Created) started.Add(id);
+            else Assert.Equal("runtime_error", AgentClient.Code(body));
+        }
+
+        foreach (var id in started.Append(storm)) await Client.CancelAsync(id, "force");
+        foreach (var id in started.Append(storm)) await Client.FollowAsync(id);
+        await Eventually.HoldsAsync(() => UserProcesses() == 0, "no process is left");
+    }
+
+    [Fact]
     public async Task MemoryBomb_DiesAloneAndTheAgentGoesOn()
     {
         var outcome = await Client.RunAsync("tail /dev/zero");

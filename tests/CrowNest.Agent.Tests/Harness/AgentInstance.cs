@@ -158,7 +158,8 @@ public sealed class ContainerAgent : AgentInstance
             "--tmpfs", $"/home/sandbox:rw,exec,size=16m,uid={agent.Uid},gid={agent.Uid},mode=755",
             "--tmpfs", "/tmp:rw,exec,size=32m,mode=1777",
             "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL",
-            "--security-opt", "no-new-privileges", "--pids-limit", "256", "--memory", "512m", "--memory-swap", "512m",
+            "--security-opt", "no-new-privileges", "--security-opt", $"seccomp={AgentBinaries.Checkout}/CrowNest.Worker/Runtime/seccomp.json",
+            "--pids-limit", "256", "--memory", "512m", "--memory-swap", "512m",
             "-v", $"{agent.SocketDirectory}:/run/crownest", "-v", $"{binaries}:/opt/crownest:ro",
             "-e", "AGENT_SECRET=must-not-leak", "--entrypoint", "/opt/crownest/crownest-agent",
         ];
