@@ -2,7 +2,7 @@ using CrowNest.Agent.Http;
 
 namespace CrowNest.Agent.Commands;
 
-/// <summary>The whole environment of a user's process: ours, over it the claim's, over it the command's. The agent's own never leaks.</summary>
+/// <summary>The whole environment of a user's process: ours, over it the claim's, over it the command's; nothing of the agent's.</summary>
 internal static class CommandEnvironment
 {
     internal static List<string> Compose(

@@ -3,7 +3,7 @@ using CrowNest.Agent.Processes;
 
 namespace CrowNest.Agent.Commands;
 
-/// <summary>The reading end of a command's stdout or stderr. Everything here happens under the lock of its <see cref="CommandOutput"/>.</summary>
+/// <summary>The reading end of a command's stdout or stderr. Only used under the lock of its <see cref="CommandOutput"/>.</summary>
 internal sealed unsafe class OutputPipe(int fd, OutputKind kind, CommandOutput output, Reactor reactor) : IReadable
 {
     private static readonly int s_nowhere = Libc.open("/dev/null", Libc.O_WRONLY | Libc.O_CLOEXEC);

@@ -1,6 +1,6 @@
 namespace CrowNest.Agent.Http;
 
-/// <summary>Warnings and errors, one line each, to the container's log. The framework's console logger would cost a thread and 1 MB.</summary>
+/// <summary>Warnings and errors, one line each, to the container's log. The framework's console logger costs a thread and 1 MB.</summary>
 internal sealed class StderrLoggerProvider : ILoggerProvider
 {
     public ILogger CreateLogger(string categoryName) => new StderrLogger(categoryName);

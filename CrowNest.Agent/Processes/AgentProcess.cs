@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace CrowNest.Agent.Processes;
 
-/// <summary>What the agent's own process must be before it serves: unreadable by the user, parent of every orphan, owner of its socket.</summary>
+/// <summary>What the agent must be before it serves: unreadable by the user, parent of every orphan, owner of its socket.</summary>
 internal static class AgentProcess
 {
     internal static void Prepare(AgentOptions options)

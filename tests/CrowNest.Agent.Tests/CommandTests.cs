@@ -64,7 +64,8 @@ public abstract class CommandTests(AgentFixture fixture)
         // 3 is the directory that ls itself has open.
         var outcome = await Client.RunAsync("exec ls -l /proc/self/fd");
 
-        var links = outcome.Out.Split('\n').Where(l => l.Contains("->")).Select(l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^3..]);
+        var links = outcome.Out.Split('\n').Where(l => l.Contains("->")).Select(
+            l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^3..]);
         Assert.Collection(
             links,
             l => Assert.Equal(["0", "->", "/dev/null"], l),

@@ -57,7 +57,8 @@ public abstract class IsolationTests(AgentFixture fixture)
     [Fact]
     public async Task Agent_OwnEnvironmentAndArguments_ReachNoCommand()
     {
-        var outcome = await Client.RunAsync("env; cat /proc/$PPID/cmdline | tr '\\0' ' '; cat /proc/$$/environ", environment: new { A = "secret-value" });
+        var outcome = await Client.RunAsync(
+            "env; cat /proc/$PPID/cmdline | tr '\\0' ' '; cat /proc/$$/environ", environment: new { A = "secret-value" });
 
         Assert.DoesNotContain("must-not-leak", outcome.Out);
         // The launcher's argument list held the environment; it shows its name only.

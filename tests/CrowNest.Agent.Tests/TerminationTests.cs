@@ -154,8 +154,8 @@ public abstract class TerminationTests(AgentFixture fixture)
     {
         var mark = NextMark();
         var outcome = await Client.RunAsync(
-            $"(while [ ! -e go-{mark} ]; do sleep 0.02; done; head -c 300000 /dev/zero && echo late && touch survived-{mark}; sleep {mark}) & "
-            + "echo done");
+            $"(while [ ! -e go-{mark} ]; do sleep 0.02; done; "
+            + $"head -c 300000 /dev/zero && echo late && touch survived-{mark}; sleep {mark}) & echo done");
 
         Assert.Equal("done\n", outcome.Out);
         Assert.Equal(0, outcome.ExitCode);

@@ -43,7 +43,9 @@ internal sealed class AgentClient(string socket) : IDisposable
 
     internal async Task<(HttpStatusCode Status, JsonElement Body)> SendAsync(HttpMethod method, string path, object? body = null)
     {
-        using var request = new HttpRequestMessage(method, path) { Content = body is null ? null : JsonContent.Create(body, options: JsonSerializerOptions.Default) };
+        // Default options: names of environment variables must not be turned to camel case.
+        using var content = body is null ? null : JsonContent.Create(body, options: JsonSerializerOptions.Default);
+        using var request = new HttpRequestMessage(method, path) { Content = content };
         using var response = await _http.SendAsync(request);
         var text = await response.Content.ReadAsStringAsync();
         return (response.StatusCode, text.Length == 0 ? default : JsonSerializer.Deserialize<JsonElement>(text));

@@ -78,8 +78,8 @@ public abstract class AgentInstance : IAsyncDisposable
         "--launcher", $"{launcherDirectory}/crownest-launch",
     ];
 
-    private string Status(string name) =>
-        File.ReadLines($"/proc/{ProcessId}/status").First(l => l.StartsWith(name + ":", StringComparison.Ordinal))[(name.Length + 1)..].Trim();
+    private string Status(string name) => File.ReadLines($"/proc/{ProcessId}/status")
+        .First(l => l.StartsWith(name + ":", StringComparison.Ordinal))[(name.Length + 1)..].Trim();
 }
 
 /// <summary>The agent as a process of root on this machine.</summary>
@@ -158,7 +158,8 @@ public sealed class ContainerAgent : AgentInstance
             "--tmpfs", $"/home/sandbox:rw,exec,size=16m,uid={agent.Uid},gid={agent.Uid},mode=755",
             "--tmpfs", "/tmp:rw,exec,size=32m,mode=1777",
             "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL",
-            "--security-opt", "no-new-privileges", "--security-opt", $"seccomp={AgentBinaries.Checkout}/CrowNest.Worker/Runtime/seccomp.json",
+            "--security-opt", "no-new-privileges",
+            "--security-opt", $"seccomp={AgentBinaries.Checkout}/CrowNest.Worker/Runtime/seccomp.json",
             "--pids-limit", "256", "--memory", "512m", "--memory-swap", "512m",
             "-v", $"{agent.SocketDirectory}:/run/crownest", "-v", $"{binaries}:/opt/crownest:ro",
             "-e", "AGENT_SECRET=must-not-leak", "--entrypoint", "/opt/crownest/crownest-agent",
