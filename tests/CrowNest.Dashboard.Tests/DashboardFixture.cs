@@ -1,0 +1,174 @@
+using System.Diagnostics;
+using System.Reflection;
+using System.Text;
+using CrowNest.Testing;
+using Microsoft.Playwright;
+
+namespace CrowNest.Dashboard.Tests;
+
+[CollectionDefinition(Name)]
+public sealed class DashboardCollection : ICollectionFixture<DashboardFixture>
+{
+    public const string Name = "dashboard";
+}
+
+/// <summary>The dashboard as a process of its own, beside a fake API, looked at with Chromium.</summary>
+public sealed class DashboardFixture : IAsyncLifetime
+{
+    private static readonly string[] BrowserArguments =
+    [
+        "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync",
+    ];
+
+    private readonly StringBuilder _log = new();
+    private readonly string _state = Directory.CreateTempSubdirectory("crownest-dashboard-tests-").FullName;
+    private Process? _process;
+    private IPlaywright? _playwright;
+    private IBrowser? _browser;
+
+    internal FakeApi Api { get; private set; } = null!;
+
+    public string Url { get; private set; } = "";
+
+    public string Log
+    {
+        get
+        {
+            lock (_log)
+                return _log.ToString();
+        }
+    }
+
+    public async Task InitializeAsync()
+    {
+        Api = await FakeApi.StartAsync();
+        Url = $"http://127.0.0.1:{FreePort.Next()}";
+        await StartDashboardAsync();
+        _playwright = await Playwright.CreateAsync();
+        _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = "/usr/bin/chromium", Args = BrowserArguments });
+    }
+
+    public async Task DisposeAsync()
+    {
+        if (_browser is not null)
+            await _browser.DisposeAsync();
+        _playwright?.Dispose();
+        await StopDashboardAsync();
+        await Api.DisposeAsync();
+        Directory.Delete(_state, recursive: true);
+    }
+
+    public async Task StartDashboardAsync()
+    {
+        var start = new ProcessStartInfo("dotnet", ["exec", Metadata("DashboardDll")])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = _state,
+        };
+        start.Environment["ASPNETCORE_URLS"] = Url;
+        start.Environment["ASPNETCORE_ENVIRONMENT"] = "Production";
+        start.Environment["CrowNest__DeploymentSecret"] = FakeApi.Secret;
+        start.Environment["CrowNest__StateDirectory"] = _state;
+        start.Environment["services__api__http__0"] = Api.Url;
+        start.Environment["Dashboard__PublicApiUrl"] = "http://127.0.0.1:8787";
+        _process = Process.Start(start)!;
+        _process.OutputDataReceived += Keep;
+        _process.ErrorDataReceived += Keep;
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+        using var http = new HttpClient();
+        await Eventually.HoldsAsync(
+            async () =>
+            {
+                if (_process.HasExited)
+                    throw new InvalidOperationException($"The dashboard ended with {_process.ExitCode}:\n{Log}");
+                try
+                {
+                    return (await http.GetAsync(new Uri(Url + "/healthz"))).IsSuccessStatusCode;
+                }
+                catch (HttpRequestException)
+                {
+                    return false;
+                }
+            },
+            "the dashboard is healthy",
+            TimeSpan.FromSeconds(60));
+    }
+
+    public async Task StopDashboardAsync()
+    {
+        if (_process is { HasExited: false })
+        {
+            _process.Kill(entireProcessTree: true);
+            await _process.WaitForExitAsync();
+        }
+
+        _process?.Dispose();
+        _process = null;
+    }
+
+    /// <summary>A browser of its own: no cookie, no storage, of nobody else.</summary>
+    internal async Task<Visitor> NewVisitorAsync(
+        string? user = null, ColorScheme scheme = ColorScheme.Light, int width = 1280, int height = 860)
+    {
+        var context = await _browser!.NewContextAsync(new()
+        {
+            BaseURL = Url,
+            ColorScheme = scheme,
+            ViewportSize = new() { Width = width, Height = height },
+            ReducedMotion = ReducedMotion.Reduce,
+        });
+        context.SetDefaultTimeout(15_000);
+        var visitor = new Visitor(context, await context.NewPageAsync());
+        if (user is not null)
+        {
+            await visitor.Page.GotoAsync("/sign-in?token=" + Api.NewLink(user));
+            await visitor.Page.GetByRole(AriaRole.Heading, new() { Name = "Sandboxes", Exact = true }).WaitForAsync();
+        }
+
+        return visitor;
+    }
+
+    internal static string Metadata(string key) => typeof(DashboardFixture).Assembly
+        .GetCustomAttributes<AssemblyMetadataAttribute>().Single(attribute => attribute.Key == key).Value!;
+
+    private void Keep(object sender, DataReceivedEventArgs line)
+    {
+        lock (_log)
+            _log.AppendLine(line.Data);
+    }
+}
+
+/// <summary>One browser context with its page, and what the browser complained about.</summary>
+internal sealed class Visitor : IAsyncDisposable
+{
+    public Visitor(IBrowserContext context, IPage page)
+    {
+        Context = context;
+        Page = page;
+        page.PageError += (_, error) => Complaints.Add(error);
+        page.Console += (_, message) =>
+        {
+            if (message.Text.Contains("Content Security Policy", StringComparison.OrdinalIgnoreCase))
+                Complaints.Add(message.Text);
+        };
+    }
+
+    public IBrowserContext Context { get; }
+
+    public IPage Page { get; }
+
+    /// <summary>Uncaught errors and violations of the content security policy.</summary>
+    public List<string> Complaints { get; } = [];
+
+    public async Task ScreenshotAsync(string name)
+    {
+        var folder = DashboardFixture.Metadata("ScreenshotFolder");
+        Directory.CreateDirectory(folder);
+        await Page.ScreenshotAsync(new() { Path = Path.Combine(folder, name + ".png"), FullPage = true });
+    }
+
+    public async ValueTask DisposeAsync() => await Context.DisposeAsync();
+}
