@@ -32,7 +32,7 @@ internal static class ApiServices
         services.ConfigureHttpJsonOptions(json => CrowNestJson.Configure(json.SerializerOptions));
 
         builder.AddCrowNestData();
-        services.AddSingleton<RedisConnection>();
+        services.TryAddSingleton<RedisConnection>();
         services.AddSingleton<WorkerStore>();
         services.AddSingleton<WorkerRegistry>();
 

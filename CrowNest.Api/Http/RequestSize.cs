@@ -12,6 +12,11 @@ internal sealed class RequestSize(RequestDelegate next)
     public Task InvokeAsync(HttpContext context)
     {
         var request = context.Request;
+        if (context.GetEndpoint() is null)
+        {
+            return next(context);
+        }
+
         if ((request.Path.Value?.Length ?? 0) + (request.QueryString.Value?.Length ?? 0) > MaxTargetLength)
         {
             throw TooLong("path and query", MaxTargetLength);

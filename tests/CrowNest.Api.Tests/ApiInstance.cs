@@ -1,7 +1,10 @@
 using System.Net.Http.Headers;
+using CrowNest.Api.Bootstrap;
 using CrowNest.Testing;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.AspNetCore.TestHost;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace CrowNest.Api.Tests;
 
@@ -11,11 +14,19 @@ internal sealed class ApiInstance : WebApplicationFactory<Program>
     public const string DeploymentSecret = "test-deployment-secret-0123456789abcdef";
 
     private readonly Dictionary<string, string?> _settings;
+    private readonly TextWriter _console;
 
     /// <param name="redis">StackExchange.Redis form.</param>
     /// <param name="settings">Configuration keys such as <c>Api:RateLimitPerMinute</c>; null takes a default of this class away.</param>
     public ApiInstance(TestDatabase database, string redis, params (string Key, string? Value)[] settings)
+        : this(database, redis, TextWriter.Null, settings)
     {
+    }
+
+    /// <param name="console">Where a generated key is shown.</param>
+    public ApiInstance(TestDatabase database, string redis, TextWriter console, params (string Key, string? Value)[] settings)
+    {
+        _console = console;
         _settings = DefaultSettings(database, redis);
         foreach (var (key, value) in settings)
         {
@@ -57,5 +68,7 @@ internal sealed class ApiInstance : WebApplicationFactory<Program>
         {
             builder.UseSetting(key, value);
         }
+
+        builder.ConfigureTestServices(services => services.AddSingleton(new BootstrapConsole(_console)));
     }
 }
