@@ -14,7 +14,9 @@ internal static class Prerequisites
     /// <summary>Writes what is missing, each with the command that brings it; false when something is.</summary>
     public static bool Check(IDistributedApplicationBuilder builder, TextWriter output)
     {
-        var missing = FindMissing(Checkout.Of(builder), builder.Configuration["Worker:EngineSocket"]);
+        var missing = FindMissing(
+            builder.Configuration["Worker:AgentDirectory"] ?? Checkout.Of(builder).Agent,
+            builder.Configuration["Worker:EngineSocket"] ?? DefaultEngineSocket);
         if (missing.Count == 0)
             return true;
         output.WriteLine("CrowNest cannot start. Missing:");
@@ -23,14 +25,14 @@ internal static class Prerequisites
         return false;
     }
 
-    private static List<(string What, string Bring)> FindMissing(Checkout checkout, string? engineSocket)
+    private static List<(string What, string Bring)> FindMissing(string agentFolder, string engineSocket)
     {
         var missing = new List<(string, string)>();
         missing.AddRange(Flavour.FindMissing());
-        missing.AddRange(FindMissingImagesAsync(engineSocket ?? DefaultEngineSocket).GetAwaiter().GetResult());
+        missing.AddRange(FindMissingImagesAsync(engineSocket).GetAwaiter().GetResult());
         foreach (var program in new[] { "crownest-agent", "crownest-launch" })
         {
-            var path = Path.Combine(checkout.Agent, program);
+            var path = Path.Combine(agentFolder, program);
             if (!File.Exists(path))
                 missing.Add(($"the sandbox agent ({path})", "eng/build-agent.sh"));
         }
@@ -39,7 +41,7 @@ internal static class Prerequisites
 
     private static async Task<IReadOnlyList<(string, string)>> FindMissingImagesAsync(string socket)
     {
-        using var engine = new HttpClient(new SocketsHttpHandler
+        var handler = new SocketsHttpHandler
         {
             ConnectCallback = async (_, cancellationToken) =>
             {
@@ -47,7 +49,10 @@ internal static class Prerequisites
                 await connection.ConnectAsync(new UnixDomainSocketEndPoint(socket), cancellationToken);
                 return new NetworkStream(connection, ownsSocket: true);
             },
-        }) { BaseAddress = new Uri("http://engine"), Timeout = EngineTimeout };
+        };
+        using var engine = new HttpClient(handler);
+        engine.BaseAddress = new Uri("http://engine");
+        engine.Timeout = EngineTimeout;
         try
         {
             using var ping = await engine.GetAsync("/_ping");
