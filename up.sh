@@ -207,8 +207,6 @@ start_stack() {
 apphost_started=true
 step_hint="what each process said: $log_directory (apphost.log, api.log, worker.log, ...)"
 step "stack starts" start_stack
-if [[ -n $new_key ]]; then printf 'shown at %s\n' "$(date -u +%FT%TZ)" > "$first_key_record"; fi
-
 if state_has "$secret_file"; then
   step_hint="the worker's log: $log_directory/worker.log; the API's: $log_directory/api.log; again: eng/first-sandbox.sh"
   step "first sandbox (python and node)" "$root/eng/first-sandbox.sh"
@@ -216,6 +214,8 @@ else
   note "no deployment secret in $state_directory/secrets, so no first sandbox was tried"
 fi
 summary
+# Only now: a start that failed before this line has shown nobody its key, and the next one makes another.
+if [[ -n $new_key ]]; then printf 'shown at %s\n' "$(date -u +%FT%TZ)" > "$first_key_record"; fi
 step_done "ready" "$((SECONDS - began)) s in all"
 
 if $detach; then
