@@ -14,7 +14,7 @@ internal sealed record AgentOptions
 
     public required uint Gid { get; init; }
 
-    /// <summary>RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_FSIZE of every command. The container's pids limit must be at least 64 higher.</summary>
+    /// <summary>RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_FSIZE of every command. The pids limit must be at least 64 higher.</summary>
     public required ulong MaxProcesses { get; init; }
 
     public required ulong MaxOpenFiles { get; init; }

@@ -66,8 +66,12 @@ public sealed class ClaimTests
     {
         Dictionary<string, string> options = new()
         {
-            ["--socket"] = "/run/crownest/agent.sock", ["--uid"] = "1", ["--gid"] = "1", ["--max-processes"] = "1",
-            ["--max-open-files"] = "64", ["--max-file-bytes"] = "1",
+            ["--socket"] = "/run/crownest/agent.sock",
+            ["--uid"] = "1",
+            ["--gid"] = "1",
+            ["--max-processes"] = "1",
+            ["--max-open-files"] = "64",
+            ["--max-file-bytes"] = "1",
         };
         Assert.True(AgentOptions.TryParse([.. options.SelectMany(o => new[] { o.Key, o.Value })], out _, out _));
 
