@@ -53,7 +53,7 @@ internal static class CommandMapping
                 continue;
             }
 
-            var needed = b >= 0xF0 ? 4 : b >= 0xE0 ? 3 : b >= 0xC0 ? 2 : 1;
+            var needed = b switch { >= 0xF8 => 1, >= 0xF0 => 4, >= 0xE0 => 3, >= 0xC0 => 2, _ => 1 };
             return needed > back ? bytes.Length - back : bytes.Length;
         }
 
