@@ -14,8 +14,8 @@ internal sealed partial class CommandDelivery(
     CommandStore store, LiveWorkers workers, WorkerClient client, TimeProvider time, ILogger<CommandDelivery> logger)
 {
     /// <summary>
-    /// How long a node may be away before a command that it has not begun is failed. Well below <see cref="FleetOptions.AbandonedAfter"/>
-    /// and above a restart of a worker.
+    /// How long a node may be away before a command that it has not begun is failed: above a restart of a worker, and below the time after
+    /// which the worker itself gives up a command that nobody delivers.
     /// </summary>
     private static readonly TimeSpan DeliveryLimit = TimeSpan.FromSeconds(45);
 

@@ -5,11 +5,12 @@ using Npgsql;
 namespace CrowNest.Api.Fleet;
 
 /// <summary>
-/// Closes the books of what has lost its owner: sandboxes of nodes whose lease lapsed, and what the dead instance of an API had accepted
-/// but brought to no node (design: Failing well). Every instance does it; each change is conditional, so that they do not disturb each other.
+/// Closes the books of what has lost its owner: sandboxes of nodes whose lease lapsed, and those that the dead instance of an API had
+/// accepted but brought to no node (design: Failing well). Commands that were never delivered are their node's matter. Every instance does
+/// it; each change is conditional, so that they do not disturb each other.
 /// </summary>
 internal sealed partial class BookCloser(
-    SandboxStore sandboxes, CommandStore commands, OutputRescue rescue, IOptions<FleetOptions> options, TimeProvider time,
+    SandboxStore sandboxes, OutputRescue rescue, IOptions<FleetOptions> options, TimeProvider time,
     ILogger<BookCloser> logger)
     : BackgroundService
 {
@@ -43,19 +44,11 @@ internal sealed partial class BookCloser(
         {
             await rescue.SaveAsync(commandId, cancellationToken);
         }
-
-        if (await commands.FailAbandonedAsync(now, abandoned, cancellationToken) is > 0 and var undelivered)
-        {
-            LogFailed(undelivered);
-        }
     }
 
     [LoggerMessage(2110, LogLevel.Warning, "Closed the books of {Sandboxes} sandboxes that have lost their node, and of {Commands} commands.")]
     private partial void LogClosed(int sandboxes, int commands);
 
-    [LoggerMessage(2111, LogLevel.Warning, "Failed {Count} commands that no node was told of.")]
-    private partial void LogFailed(int count);
-
-    [LoggerMessage(2112, LogLevel.Warning, "The books can not be looked at: the database is away.")]
+    [LoggerMessage(2111, LogLevel.Warning, "The books can not be looked at: the database is away.")]
     private partial void LogDatabaseAway(Exception exception);
 }

@@ -20,8 +20,8 @@ internal sealed class FleetOptions
     public TimeSpan BooksInterval { get; set; } = TimeSpan.FromSeconds(2);
 
     /// <summary>
-    /// A sandbox that no node took on, and a command that none was told of, are given up after this time: the instance that accepted
-    /// them is gone. Far above what a living instance needs (30 s for a sandbox, 60 s for a command).
+    /// A sandbox that no node took on is given up after this time: the instance that accepted it is gone. Not below what a living one
+    /// takes to ask all nodes.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan AbandonedAfter { get; set; } = TimeSpan.FromMinutes(2);

@@ -145,23 +145,6 @@ public sealed class CommandStore(NpgsqlDataSource database)
     }
 
     /// <summary>
-    /// Fails the commands that were accepted before <paramref name="abandonedBefore"/> and that no node has been told of: the instance
-    /// that accepted them is gone, and with it their environment.
-    /// </summary>
-    /// <returns>How many there were.</returns>
-    public async Task<int> FailAbandonedAsync(DateTimeOffset now, DateTimeOffset abandonedBefore, CancellationToken cancellationToken)
-    {
-        await using var sql = database.CreateCommand("""
-            UPDATE commands SET state = 'failed', finished_at = @now, failure_code = 'runtime_error', stdout = '', stderr = '',
-                failure_message = 'The command was accepted, but never reached its node.'
-            WHERE finished_at IS NULL AND state = 'queued' AND created_at < @abandoned
-            """);
-        sql.Parameters.AddWithValue("now", now);
-        sql.Parameters.AddWithValue("abandoned", abandonedBefore);
-        return await sql.ExecuteNonQueryAsync(cancellationToken);
-    }
-
-    /// <summary>
     /// Records what was captured of a command that something else ended, for example with its sandbox; the state stays.
     /// </summary>
     public async Task SaveOutputAsync(string id, CommandEnd end, CancellationToken cancellationToken)

@@ -1,8 +1,6 @@
 using System.Net.Http.Json;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
 using CrowNest.Testing;
-using Npgsql;
 using Xunit;
 
 namespace CrowNest.Api.Tests.Commands;
@@ -259,22 +257,6 @@ public sealed class CommandTests(ResourceFixture fixture) : IClassFixture<Resour
         {
             await other.Http.GetAsync(new Uri($"/v1/commands/{id}{path}", UriKind.Relative)).ErrorAsync(404, "not_found");
         }
-    }
-
-    [Fact]
-    public async Task FailAbandoned_NeverDelivered_IsFailed()
-    {
-        var tenant = await fixture.TenantAsync();
-        var sandbox = await tenant.SandboxAsync();
-        await using var source = NpgsqlDataSource.Create(fixture.Database.ConnectionString);
-        var command = new NewCommand
-        {
-            Id = Ids.New(Ids.Command), SandboxId = sandbox, Command = "true", Cwd = "/workspace", CreatedAt = DateTimeOffset.UtcNow.AddMinutes(-3),
-        };
-        await new CommandStore(source).InsertAsync(new Ownership(tenant.OrgId, null), command, null, default);
-        var failed = await Eventually.GivesAsync(
-            () => tenant.GetAsync($"/v1/commands/{command.Id}", "command"), c => c.Text("status") == "failed", "the abandoned command is failed");
-        Assert.Equal(("", "idle"), (failed.Text("stdout"), await tenant.StatusAsync(sandbox)));
     }
 
     private static Task<HttpResponseMessage> PostAsync(Tenant tenant, string sandbox, string verb, string json) =>

@@ -10,6 +10,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Primitives;
 using Npgsql;
 
 namespace CrowNest.Api.Tests.Fleet;
@@ -88,7 +89,7 @@ internal sealed class TestWorker : IAsyncDisposable
         _server = builder.Build();
         _server.Use(async (context, next) =>
         {
-            LastHeaders = new HeaderDictionary(context.Request.Headers.ToDictionary(StringComparer.OrdinalIgnoreCase));
+            LastHeaders = new HeaderDictionary(new Dictionary<string, StringValues>(context.Request.Headers, StringComparer.OrdinalIgnoreCase));
             if (context.Request.Headers.Authorization != $"Bearer {ApiInstance.DeploymentSecret}")
             {
                 context.Response.StatusCode = StatusCodes.Status401Unauthorized;
