@@ -1,0 +1,137 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using Aspire.Hosting;
+using Aspire.Hosting.Testing;
+using CrowNest.AppHost;
+using CrowNest.Client;
+using CrowNest.Contracts;
+using CrowNest.Testing;
+using Npgsql;
+using Xunit;
+
+namespace CrowNest.EndToEnd;
+
+/// <summary>
+/// The whole stack as the AppHost composes it: real processes of API, worker and dashboard over real Postgres, Redis and Docker, on
+/// ports and in a folder of its own, so that it runs beside a stack that a developer has up.
+/// </summary>
+public sealed class StackFixture : IAsyncLifetime
+{
+    public const string Collection = "stack";
+
+    /// <summary>Long enough for a restart of any part on a busy machine.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private readonly string _state = Path.Combine(Path.GetTempPath(), $"crownest-e2e-{Guid.NewGuid():n}"[..24]);
+    private readonly string _key = $"cn_live_{RandomNumberGenerator.GetString("abcdefghijklmnopqrstuvwxyz0123456789", 40)}";
+    private readonly StringBuilder _output = new();
+
+    public DistributedApplication App { get; private set; } = null!;
+
+    public CrowNestClient Client { get; private set; } = null!;
+
+    /// <summary>Plain HTTP with the bearer set, as other clients would call.</summary>
+    public HttpClient Http { get; private set; } = null!;
+
+    public string ApiKey => _key;
+
+    public string StateDirectory => _state;
+
+    public async Task InitializeAsync()
+    {
+        Environment.SetEnvironmentVariable("CROWNEST_BOOTSTRAP_API_KEY", _key);
+        Environment.SetEnvironmentVariable("Worker__UidBase", "700500");
+        Environment.SetEnvironmentVariable("Worker__UidCount", "500");
+        var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions
+        {
+            AssemblyName = typeof(CrowNestModel).Assembly.GetName().Name,
+            Args =
+            [
+                $"--CROWNEST_STATE_DIRECTORY={_state}",
+                .. new[] { "API", "DASHBOARD", "WORKER", "POSTGRES", "REDIS" }.Select(name => $"--CROWNEST_{name}_PORT={FreePort.Next()}"),
+            ],
+        });
+        builder.ConfigureLocalHosting(options =>
+        {
+            options.DurablePostgres = false;
+            options.Output = TextWriter.Synchronized(new StringWriter(_output, CultureInfo.InvariantCulture));
+        });
+        CrowNestModel.Compose(builder);
+        App = builder.Build();
+        try
+        {
+            await App.StartAsync();
+            await HealthyAsync("api");
+            await HealthyAsync("worker");
+            await HealthyAsync("dashboard");
+        }
+        catch (Exception exception)
+        {
+            throw new InvalidOperationException($"The stack did not start:\n{_output}", exception);
+        }
+
+        var api = App.GetEndpoint("api");
+        Http = new HttpClient { BaseAddress = api, Timeout = TimeSpan.FromMinutes(5) };
+        Http.DefaultRequestHeaders.Authorization = new("Bearer", _key);
+        Client = new CrowNestClient(new CrowNestClientOptions { BaseUrl = api.ToString(), Credential = _key });
+    }
+
+    public async Task DisposeAsync()
+    {
+        foreach (var sandbox in (await Client.Sandboxes.ListAsync(new ListSandboxesOptions { Limit = 500 })).Data)
+        {
+            await Client.Sandboxes.KillAsync(sandbox.Id);
+        }
+
+        await App.StopAsync();
+        await App.DisposeAsync();
+        await Docker.RemoveDeploymentAsync(_state);
+        Directory.Delete(_state, recursive: true);
+    }
+
+    public async Task HealthyAsync(string resource)
+    {
+        using var limit = new CancellationTokenSource(Patience);
+        await App.ResourceNotifications.WaitForResourceHealthyAsync(resource, limit.Token);
+    }
+
+    /// <summary>A sandbox of the smallest template.</summary>
+    public Task<Sandbox> CreateAsync(CreateSandboxRequest? request = null) =>
+        Client.Sandboxes.CreateAsync(request ?? new CreateSandboxRequest { Template = "base" });
+
+    public Task<Command> RunAsync(string sandboxId, string command, long? timeoutMs = null) =>
+        Client.Commands.RunAsync(sandboxId, new RunCommandRequest { Command = command, TimeoutMs = timeoutMs });
+
+    public Task<Command> StartCommandAsync(string sandboxId, string command) =>
+        Client.Commands.StartAsync(sandboxId, new RunCommandRequest { Command = command });
+
+    /// <summary>The container that is the sandbox, as its row says.</summary>
+    public async Task<string> ContainerOfAsync(string sandboxId)
+    {
+        await using var database = NpgsqlDataSource.Create((await App.GetConnectionStringAsync("crownest"))!);
+        await using var sql = database.CreateCommand("SELECT container_id FROM sandboxes WHERE id = $1");
+        sql.Parameters.Add(new NpgsqlParameter { Value = sandboxId });
+        return (string)(await sql.ExecuteScalarAsync())!;
+    }
+
+    /// <summary>Waits until the API answers again after a fault.</summary>
+    public Task AnswersAgainAsync() => Eventually.HoldsAsync(
+        async () =>
+        {
+            try
+            {
+                await Client.Sandboxes.ListAsync();
+                return true;
+            }
+            catch (CrowNestApiException)
+            {
+                return false;
+            }
+        },
+        "the API answers again",
+        Patience);
+}
+
+[CollectionDefinition(StackFixture.Collection)]
+public sealed class StackCollection : ICollectionFixture<StackFixture>;
