@@ -2,10 +2,10 @@ using System.ComponentModel.DataAnnotations;
 
 namespace CrowNest.Api.Fleet;
 
-/// <summary>How this instance deals with the nodes; section <c>Fleet</c>.</summary>
+/// <summary>How this instance deals with the nodes; section <c>Api:Fleet</c>.</summary>
 internal sealed class FleetOptions
 {
-    public const string Section = "Fleet";
+    public const string Section = "Api:Fleet";
 
     /// <summary>How old the view of stock and load may be when a node is chosen.</summary>
     [Range(typeof(TimeSpan), "00:00:00.010", "00:00:30")]

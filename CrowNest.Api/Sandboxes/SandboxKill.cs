@@ -28,19 +28,20 @@ internal sealed partial class SandboxKill(
 
         while (SandboxStates.IsLive(row.State))
         {
-            if (time.GetElapsedTime(began) >= options.Value.KillWait)
+            var left = options.Value.KillWait - time.GetElapsedTime(began);
+            if (left <= TimeSpan.Zero)
             {
                 throw new ApiException(ErrorCodes.RuntimeError,
                     "The sandbox is marked for destruction, but its node has not confirmed the cleanup. It is destroyed as soon as the node can.");
             }
 
-            row = await AdvanceAsync(id, cancellationToken);
+            row = await AdvanceAsync(id, left, cancellationToken);
         }
 
         return row.ToSandbox();
     }
 
-    private async Task<SandboxRow> AdvanceAsync(string id, CancellationToken cancellationToken)
+    private async Task<SandboxRow> AdvanceAsync(string id, TimeSpan left, CancellationToken cancellationToken)
     {
         var row = await store.FindAsync(id, cancellationToken) ?? throw new InvalidOperationException($"Sandbox {id} has no row.");
         if (!SandboxStates.IsLive(row.State))
@@ -53,7 +54,7 @@ internal sealed partial class SandboxKill(
             // Killed before a node took it on: none can any more, so there is nothing to clean up.
             await store.MarkDestroyedAsync(id, time.GetUtcNow(), cancellationToken);
         }
-        else if (!await PokeAsync(row, cancellationToken))
+        else if (!await PokeAsync(row, left, cancellationToken))
         {
             // The node may be restarting; or its lease lapses, and the books are closed without it.
             await Task.Delay(PokeAgainAfter, time, cancellationToken);
@@ -68,7 +69,7 @@ internal sealed partial class SandboxKill(
         return row;
     }
 
-    private async Task<bool> PokeAsync(SandboxRow row, CancellationToken cancellationToken)
+    private async Task<bool> PokeAsync(SandboxRow row, TimeSpan left, CancellationToken cancellationToken)
     {
         if (await workers.FindAsync(row.WorkerId!, again: false, cancellationToken) is not { } worker)
         {
@@ -76,7 +77,7 @@ internal sealed partial class SandboxKill(
         }
 
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(options.Value.KillWait);
+        limit.CancelAfter(left);
         try
         {
             await client.ReconcileAsync(worker, row.Id, limit.Token);

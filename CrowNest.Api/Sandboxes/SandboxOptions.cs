@@ -3,10 +3,10 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Api.Sandboxes;
 
-/// <summary>What callers may ask of a sandbox; section <c>Sandboxes</c>.</summary>
+/// <summary>What callers may ask of a sandbox; section <c>Api:Sandboxes</c>.</summary>
 internal sealed class SandboxOptions
 {
-    public const string Section = "Sandboxes";
+    public const string Section = "Api:Sandboxes";
 
     /// <summary>Slug of the template that a create without one means.</summary>
     [Required]

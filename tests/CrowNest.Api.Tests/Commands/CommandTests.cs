@@ -177,7 +177,7 @@ public sealed class CommandTests(ResourceFixture fixture) : IClassFixture<Resour
         var sandbox = await tenant.SandboxAsync();
         await fixture.Database.ExecuteAsync($"UPDATE sandboxes SET state = 'starting' WHERE id = '{sandbox}'");
         var running = tenant.RunAsync(sandbox, new { command = "exit 0" });
-        await using var impatient = fixture.StartApi(("Sandboxes:WorkWait", "00:00:00.2"));
+        await using var impatient = fixture.StartApi(("Api:Sandboxes:WorkWait", "00:00:00.2"));
         using var other = impatient.Client(tenant.Secret);
         var error = await other.PostAsJsonAsync($"/v1/sandboxes/{sandbox}/commands/run", new { command = "true" }).ErrorAsync(409, "conflict");
         Assert.Equal("starting", error.GetProperty("details").Text("status"));

@@ -100,7 +100,7 @@ public sealed class SandboxKillTests(ResourceFixture fixture) : IClassFixture<Re
     [Fact]
     public async Task Kill_NodeDoesNotConfirm_Is500AfterTheWait()
     {
-        await using var api = fixture.StartApi(("Sandboxes:KillWait", "00:00:01"));
+        await using var api = fixture.StartApi(("Api:Sandboxes:KillWait", "00:00:01"));
         var tenant = await fixture.TenantAsync(api: api);
         var id = await tenant.SandboxAsync();
         await fixture.Worker.StopListeningAsync();
@@ -176,7 +176,7 @@ public sealed class SandboxKillTests(ResourceFixture fixture) : IClassFixture<Re
     [Fact]
     public async Task Extend_SwitchedOff_IsAFeatureThatIsNotThere()
     {
-        await using var api = fixture.StartApi(("Sandboxes:AllowExtend", "false"));
+        await using var api = fixture.StartApi(("Api:Sandboxes:AllowExtend", "false"));
         var tenant = await fixture.TenantAsync(api: api);
         await ExtendAsync(tenant, await tenant.SandboxAsync(), new { ttlMs = 1000 }).ErrorAsync(403, "feature_not_enabled");
     }
