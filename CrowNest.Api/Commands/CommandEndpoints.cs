@@ -37,12 +37,17 @@ internal static class CommandEndpoints
         v1.MapPost("/sandboxes/{sandboxId}/commands/run", RunAsync).RequireScope(Scopes.CommandRun).HonoursIdempotencyKey()
             .WithOperation("runCommand", Tag, "Run a command and wait for its end", o => o with
             {
-                Body = typeof(RunCommandRequest), Response = typeof(CommandResponse), Errors = [.. WorkErrors, ErrorCodes.FeatureNotEnabled],
+                Body = typeof(RunCommandRequest),
+                Response = typeof(CommandResponse),
+                Errors = [.. WorkErrors, ErrorCodes.FeatureNotEnabled],
             });
         v1.MapPost("/sandboxes/{sandboxId}/commands/start", StartAsync).RequireScope(Scopes.CommandRun).HonoursIdempotencyKey()
             .WithOperation("startCommand", Tag, "Start a command", o => o with
             {
-                Body = typeof(RunCommandRequest), Response = typeof(CommandResponse), Status = StatusCodes.Status202Accepted, Errors = WorkErrors,
+                Body = typeof(RunCommandRequest),
+                Response = typeof(CommandResponse),
+                Status = StatusCodes.Status202Accepted,
+                Errors = WorkErrors,
             });
         v1.MapGet("/sandboxes/{sandboxId}/commands", ListAsync).RequireScope(Scopes.CommandRead)
             .WithOperation("listCommands", Tag, "List a sandbox's commands, newest first, without their output",
@@ -52,12 +57,16 @@ internal static class CommandEndpoints
         v1.MapPost("/commands/{commandId}/cancel", CancelAsync).RequireScope(Scopes.CommandCancel)
             .WithOperation("cancelCommand", Tag, "Cancel a command and wait for its end", o => o with
             {
-                Body = typeof(CancelCommandRequest), BodyOptional = true, Response = typeof(CommandResponse), Errors = [ErrorCodes.RuntimeError],
+                Body = typeof(CancelCommandRequest),
+                BodyOptional = true,
+                Response = typeof(CommandResponse),
+                Errors = [ErrorCodes.RuntimeError],
             });
         v1.MapGet("/commands/{commandId}/logs", CommandLogs.ListAsync).RequireScope(Scopes.CommandRead)
             .WithOperation("listCommandLogs", Tag, "List a command's output", o => o with
             {
-                Response = typeof(SeqPage<CommandLogChunk>), Errors = [ErrorCodes.StreamGap],
+                Response = typeof(SeqPage<CommandLogChunk>),
+                Errors = [ErrorCodes.StreamGap],
                 Query = [AfterSeq, new("limit", "integer", "1 to 500; default 100")],
             });
         v1.MapGet("/commands/{commandId}/stream", StreamAsync).RequireScope(Scopes.CommandRead).ExemptFromRateLimit()

@@ -28,7 +28,10 @@ internal static class SandboxEndpoints
         v1.MapPost("/sandboxes", CreateAsync).RequireScope(Scopes.SandboxCreate).HonoursIdempotencyKey()
             .WithOperation("createSandbox", Tag, "Create a sandbox", o => o with
             {
-                Body = typeof(CreateSandboxRequest), BodyOptional = true, Response = typeof(SandboxResponse), Status = StatusCodes.Status201Created,
+                Body = typeof(CreateSandboxRequest),
+                BodyOptional = true,
+                Response = typeof(SandboxResponse),
+                Status = StatusCodes.Status201Created,
                 Errors =
                 [
                     ErrorCodes.SandboxTtlExceeded, ErrorCodes.UnsupportedRuntimeOption, ErrorCodes.FeatureNotEnabled,
@@ -38,7 +41,8 @@ internal static class SandboxEndpoints
         v1.MapGet("/sandboxes", ListAsync).RequireScope(Scopes.SandboxRead)
             .WithOperation("listSandboxes", Tag, "List sandboxes, newest first", o => o with
             {
-                Response = typeof(Page<Sandbox>), Paged = true,
+                Response = typeof(Page<Sandbox>),
+                Paged = true,
                 Query =
                 [
                     new("include", "string", "`historical`: destroyed and failed ones too"),
@@ -55,7 +59,8 @@ internal static class SandboxEndpoints
         v1.MapPost("/sandboxes/{sandboxId}/extend", ExtendAsync).RequireScope(Scopes.SandboxExtend).HonoursIdempotencyKey()
             .WithOperation("extendSandbox", Tag, "Reset a sandbox's lifetime", o => o with
             {
-                Body = typeof(ExtendSandboxRequest), Response = typeof(SandboxResponse),
+                Body = typeof(ExtendSandboxRequest),
+                Response = typeof(SandboxResponse),
                 Errors = [ErrorCodes.SandboxTtlExceeded, ErrorCodes.SandboxDestroyed, ErrorCodes.FeatureNotEnabled],
             });
     }

@@ -117,8 +117,17 @@ public sealed class CommandRulesTests
 
     private static CommandRow Row(byte[]? stdout, bool truncated) => new()
     {
-        Id = "cmd_1", OrgId = "org_1", ProjectId = "prj_1", SandboxId = "sbx_1", Command = "x", Cwd = "/workspace", State = "exited",
-        Stdout = stdout, StdoutTruncated = truncated, CreatedAt = DateTimeOffset.UnixEpoch, CollectStatus = "not_requested",
+        Id = "cmd_1",
+        OrgId = "org_1",
+        ProjectId = "prj_1",
+        SandboxId = "sbx_1",
+        Command = "x",
+        Cwd = "/workspace",
+        State = "exited",
+        Stdout = stdout,
+        StdoutTruncated = truncated,
+        CreatedAt = DateTimeOffset.UnixEpoch,
+        CollectStatus = "not_requested",
     };
 
     private static void Decide(bool fits, string field, Action check)

@@ -30,7 +30,10 @@ public sealed class PlacementTests
 
     private static LiveWorker Node(string id, int running, int? warm) => new(id, "http://x", new WorkerSnapshot
     {
-        WorkerId = id, Url = "http://x", Running = running, Capacity = 10,
+        WorkerId = id,
+        Url = "http://x",
+        Running = running,
+        Capacity = 10,
         WarmByTemplateVersion = warm is { } stock ? new Dictionary<string, int> { ["v"] = stock } : [],
     });
 }

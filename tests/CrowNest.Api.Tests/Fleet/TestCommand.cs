@@ -37,7 +37,9 @@ internal sealed class TestCommand
     {
         var record = new LogRecord
         {
-            Seq = _records.Count + 1, Stream = stream, CreatedAt = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
+            Seq = _records.Count + 1,
+            Stream = stream,
+            CreatedAt = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
             Payload = Encoding.UTF8.GetBytes(text),
         };
         _records.Add(record);
@@ -48,7 +50,9 @@ internal sealed class TestCommand
 
     public Task CancelAsync(string mode) => FinishAsync(CommandStatus.Canceled, end => end with
     {
-        CancelMode = mode, CanceledAt = DateTimeOffset.UtcNow, TerminationSignal = mode == CancelMode.Force ? "SIGKILL" : "SIGTERM",
+        CancelMode = mode,
+        CanceledAt = DateTimeOffset.UtcNow,
+        TerminationSignal = mode == CancelMode.Force ? "SIGKILL" : "SIGTERM",
     });
 
     /// <summary>Its sandbox is gone; the row says so already.</summary>
@@ -130,8 +134,12 @@ internal sealed class TestCommand
 
     private CommandEnd End(string state) => new()
     {
-        State = state, FinishedAt = DateTimeOffset.UtcNow, Stdout = Captured(LogRecord.Stdout), Stderr = Captured(LogRecord.Stderr),
-        OldestSeq = Math.Min(1, _records.Count), LastSeq = _records.Count,
+        State = state,
+        FinishedAt = DateTimeOffset.UtcNow,
+        Stdout = Captured(LogRecord.Stdout),
+        Stderr = Captured(LogRecord.Stderr),
+        OldestSeq = Math.Min(1, _records.Count),
+        LastSeq = _records.Count,
     };
 
     private byte[] Captured(byte stream) => [.. _records.Where(r => r.Stream == stream).SelectMany(r => r.Payload.ToArray())];

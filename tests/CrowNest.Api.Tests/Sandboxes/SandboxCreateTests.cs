@@ -50,9 +50,14 @@ public sealed class SandboxCreateTests(ResourceFixture fixture) : IClassFixture<
         var tenant = await fixture.TenantAsync();
         var id = await tenant.SandboxAsync(new
         {
-            projectId = tenant.ProjectId, template = "python-node", templateVersionId = ResourceFixture.OlderVersion, ttlMs = 1,
-            metadata = new Dictionary<string, string> { ["a.b:c-d_E"] = "ü/ö" }, resources = new { cpus = 4, memoryMb = 8192 },
-            network = "internet", unknown = true,
+            projectId = tenant.ProjectId,
+            template = "python-node",
+            templateVersionId = ResourceFixture.OlderVersion,
+            ttlMs = 1,
+            metadata = new Dictionary<string, string> { ["a.b:c-d_E"] = "ü/ö" },
+            resources = new { cpus = 4, memoryMb = 8192 },
+            network = "internet",
+            unknown = true,
         });
         var start = fixture.Worker.Started.Single(s => s.SandboxId == id);
         Assert.Equal((tenant.OrgId, tenant.ProjectId, ResourceFixture.OlderVersion), (start.OrgId, start.ProjectId, start.TemplateVersionId));
