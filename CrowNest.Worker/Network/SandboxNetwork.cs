@@ -34,16 +34,18 @@ internal sealed partial class SandboxNetwork(
             throw new HostProgramException("The sandbox has ended, or shares the node's network.");
         }
 
-        // Isolated before it is up: two sandboxes never see each other.
+        // Isolated before it is up: two sandboxes never see each other. No IPv6 address at either end, not even a link-local one.
         await HostProgram.RunAsync("ip", ["-batch", "-"], $"""
             link add {link} type veth peer name eth0 netns {pid}
             link set {link} master {_names.Bridge}
             link set {link} type bridge_slave isolated on
+            link set {link} addrgenmode none
             link set {link} up
 
             """, cancellationToken);
         await HostProgram.RunAsync("nsenter", [$"--net=/proc/{pid}/ns/net", "ip", "-batch", "-"], $"""
             addr add {block.Address(index)}/{block.PrefixLength} dev eth0
+            link set eth0 addrgenmode none
             link set eth0 up
             route add default via {block.Gateway}
 

@@ -1,11 +1,13 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
+using System.Text;
 using System.Text.Json;
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Fleet;
 using CrowNest.Testing;
+using CrowNest.Worker.Agents;
 using CrowNest.Worker.Fleet;
 using CrowNest.Worker.Runtime;
 using CrowNest.Worker.Sandboxes;
@@ -187,6 +189,34 @@ internal sealed class TestNode : IAsyncDisposable
         return await Http.PostAsync($"/internal/sandboxes/{id}/reconcile", null);
     }
 
+    /// <summary>Runs a shell line in the sandbox, as its user.</summary>
+    public async Task<(int? ExitCode, string Output)> RunAsync(string id, string command, int timeoutMs = 30_000)
+    {
+        Assert(Live.TryGet(id, out var sandbox), $"sandbox {id} is live");
+        var request = new AgentStartCommand
+        {
+            Id = Ids.New(Ids.Command),
+            Command = command,
+            Cwd = "/workspace",
+            Environment = new Dictionary<string, string>(),
+            TimeoutMs = timeoutMs,
+        };
+        await sandbox!.Agent.StartCommandAsync(request, CancellationToken.None);
+        await using var output = await sandbox.Agent.OpenOutputAsync(request.Id, 0, CancellationToken.None);
+        var text = new StringBuilder();
+        while (true)
+        {
+            var frame = await output.ReadFrameAsync(CancellationToken.None);
+            if (frame.State is { } state)
+            {
+                return (state.ExitCode, text.ToString());
+            }
+
+            text.Append(Encoding.UTF8.GetString(frame.Payload.Span));
+            await output.AcknowledgeAsync(frame.EndOffset, CancellationToken.None);
+        }
+    }
+
     public static async Task<bool> ContainerExistsAsync(string id)
     {
         using var engine = new EngineClient(Options.Create(new WorkerOptions()));
@@ -195,6 +225,11 @@ internal sealed class TestNode : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (!Directory.Exists(_stateDirectory))
+        {
+            return;
+        }
+
         if (_app is not null)
         {
             await CrashAsync();

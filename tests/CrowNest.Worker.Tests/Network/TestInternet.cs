@@ -1,0 +1,92 @@
+using CrowNest.Testing;
+using CrowNest.Worker.Runtime;
+
+namespace CrowNest.Worker.Tests.Network;
+
+/// <summary>
+/// Hosts behind a link of the machine, in a network namespace of their own: a public one (203.0.113.0/24, RFC 5737), and in private,
+/// shared and link-local ranges. Each answers HTTP on port 80 and on port 53.
+/// </summary>
+internal sealed class TestInternet : IAsyncDisposable
+{
+    public const string PublicHost = "203.0.113.2";
+    public const string PrivateHost = "10.231.77.2";
+    public const string SharedHost = "100.64.77.2";
+    public const string MetadataHost = "169.254.169.254";
+
+    /// <summary>The machine's own address on that link.</summary>
+    public const string MachineAddress = "203.0.113.1";
+
+    private readonly string _namespace = $"cnt{Guid.NewGuid().ToString("n")[..8]}";
+    private readonly List<System.Diagnostics.Process> _servers = [];
+
+    private string Link => $"{_namespace}h";
+
+    public static async Task<TestInternet> StartAsync()
+    {
+        var internet = new TestInternet();
+        await internet.SetUpAsync();
+        return internet;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var server in _servers)
+        {
+            server.Kill();
+            await server.WaitForExitAsync();
+            server.Dispose();
+        }
+
+        await HostProgram.TryRunAsync("ip", ["netns", "del", _namespace], null, CancellationToken.None);
+        await HostProgram.TryRunAsync("ip", ["link", "del", Link], null, CancellationToken.None);
+    }
+
+    private async Task SetUpAsync()
+    {
+        await RunAsync("ip", "netns", "add", _namespace);
+        await RunAsync("ip", "link", "add", Link, "type", "veth", "peer", "name", "eth0", "netns", _namespace);
+        await RunAsync("ip", "addr", "add", $"{MachineAddress}/24", "dev", Link);
+        await RunAsync("ip", "link", "set", Link, "up");
+        await RunAsync("ip", "-n", _namespace, "link", "set", "lo", "up");
+        await RunAsync("ip", "-n", _namespace, "addr", "add", $"{PublicHost}/24", "dev", "eth0");
+        await RunAsync("ip", "-n", _namespace, "link", "set", "eth0", "up");
+        await RunAsync("ip", "-n", _namespace, "route", "add", "default", "via", MachineAddress);
+        foreach (var host in new[] { PrivateHost, SharedHost, MetadataHost })
+        {
+            await RunAsync("ip", "-n", _namespace, "addr", "add", $"{host}/32", "dev", "lo");
+            await RunAsync("ip", "route", "add", $"{host}/32", "via", PublicHost, "dev", Link);
+        }
+
+        foreach (var port in new[] { "80", "53" })
+        {
+            var start = new System.Diagnostics.ProcessStartInfo(
+                "ip", ["netns", "exec", _namespace, "python3", "-m", "http.server", "--directory", "/sys/class/net", port])
+            {
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+            };
+            _servers.Add(System.Diagnostics.Process.Start(start)!);
+        }
+
+        await Eventually.HoldsAsync(() => AnswersAsync(PublicHost), "the public host answers the machine");
+        await Eventually.HoldsAsync(() => AnswersAsync(MetadataHost), "the metadata host answers the machine");
+    }
+
+    private static async Task<bool> AnswersAsync(string host)
+    {
+        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(1) };
+        try
+        {
+            return (await http.GetAsync(new Uri($"http://{host}/"))).IsSuccessStatusCode
+                && (await http.GetAsync(new Uri($"http://{host}:53/"))).IsSuccessStatusCode;
+        }
+        catch (Exception exception) when (exception is HttpRequestException or TaskCanceledException)
+        {
+            return false;
+        }
+    }
+
+    private static Task<string> RunAsync(string program, params string[] arguments) =>
+        HostProgram.RunAsync(program, arguments, null, CancellationToken.None);
+}
