@@ -94,15 +94,15 @@ internal sealed partial class ContainerWatch(
         {
             for (var attempt = 1; attempt <= HealthAttempts; attempt++)
             {
-                var details = await engine.FindContainerAsync(sandbox.ContainerId, stoppingToken);
-                if (details is not { State.Running: true })
-                {
-                    break;
-                }
-
                 if (await IsHealthyAsync(sandbox, stoppingToken))
                 {
                     return;
+                }
+
+                // No reason to ask again: a container that has ended will not answer.
+                if (await engine.FindContainerAsync(sandbox.ContainerId, stoppingToken) is not { State.Running: true })
+                {
+                    break;
                 }
             }
 

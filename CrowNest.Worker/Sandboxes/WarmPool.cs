@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 
 namespace CrowNest.Worker.Sandboxes;
@@ -8,6 +9,10 @@ internal sealed class WarmPool : IDisposable
 {
     private readonly ConcurrentDictionary<string, ConcurrentQueue<SandboxContainer>> _byFingerprint = new();
     private readonly SemaphoreSlim _taken = new(0, int.MaxValue);
+    private long _lastTaken;
+
+    /// <summary>Time since someone took one.</summary>
+    public TimeSpan Quiet => Stopwatch.GetElapsedTime(Volatile.Read(ref _lastTaken));
 
     /// <summary>The oldest first.</summary>
     public bool TryTake(string fingerprint, [NotNullWhen(true)] out SandboxContainer? container)
@@ -15,6 +20,7 @@ internal sealed class WarmPool : IDisposable
         container = null;
         while (_byFingerprint.TryGetValue(fingerprint, out var queue) && queue.TryDequeue(out container))
         {
+            Volatile.Write(ref _lastTaken, Stopwatch.GetTimestamp());
             _taken.Release();
             if (!container.IsRemoving)
             {

@@ -12,11 +12,18 @@ internal sealed partial class WarmPoolRefill(
     private static readonly TimeSpan LookInterval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(30);
 
+    /// <summary>
+    /// Making a container keeps a core busy for a third of a second, which whoever claims the next one would feel: while claims come in
+    /// quick succession the stock may sink to half.
+    /// </summary>
+    private static readonly TimeSpan ClaimPause = TimeSpan.FromMilliseconds(150);
+    private const double LowStock = 0.5;
+
     private readonly Dictionary<string, int> _making = [];
     private readonly ConcurrentDictionary<int, Task> _tasks = new();
     private readonly Lock _lock = new();
     private int _failures;
-    private DateTimeOffset _pausedUntil;
+    private long _pausedUntilTicks;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -24,7 +31,7 @@ internal sealed partial class WarmPoolRefill(
         {
             await TrimAsync();
             StartDue(stoppingToken);
-            await pool.WaitForDemandAsync(LookInterval, stoppingToken);
+            await pool.WaitForDemandAsync(pool.Quiet < ClaimPause ? ClaimPause : LookInterval, stoppingToken);
         }
     }
 
@@ -53,7 +60,7 @@ internal sealed partial class WarmPoolRefill(
 
     private void StartDue(CancellationToken stoppingToken)
     {
-        while (time.GetUtcNow() >= _pausedUntil && MostWanted() is var (image, fingerprint) && gate.TryEnter() is { } place)
+        while (time.GetUtcNow().UtcTicks >= Volatile.Read(ref _pausedUntilTicks) && MostWanted() is var (image, fingerprint) && gate.TryEnter() is { } place)
         {
             lock (_lock)
             {
@@ -70,7 +77,7 @@ internal sealed partial class WarmPoolRefill(
     private (TemplateImage Image, string Fingerprint)? MostWanted()
     {
         (TemplateImage, string)? found = null;
-        var lowest = 1.0;
+        var lowest = pool.Quiet < ClaimPause ? LowStock : 1.0;
         foreach (var (image, fingerprint) in Wanted())
         {
             int making;
@@ -100,7 +107,7 @@ internal sealed partial class WarmPoolRefill(
                 pool.Add(container);
             }
 
-            _failures = 0;
+            Volatile.Write(ref _failures, 0);
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
@@ -109,8 +116,8 @@ internal sealed partial class WarmPoolRefill(
         catch (Exception exception)
         {
             // Whatever went wrong must not end the refill.
-            var pause = TimeSpan.FromSeconds(Math.Min(MaxPause.TotalSeconds, Math.Pow(2, _failures++)));
-            _pausedUntil = time.GetUtcNow() + pause;
+            var pause = TimeSpan.FromSeconds(Math.Min(MaxPause.TotalSeconds, Math.Pow(2, Interlocked.Increment(ref _failures) - 1)));
+            Volatile.Write(ref _pausedUntilTicks, (time.GetUtcNow() + pause).UtcTicks);
             LogFailed(exception, image.VersionId, pause.TotalSeconds);
         }
         finally

@@ -47,6 +47,7 @@ internal sealed class TestNode : IAsyncDisposable
 
     public NpgsqlDataSource Database { get; }
     public SandboxStore Sandboxes { get; }
+    public TcpRelay? Relay { get; private set; }
     public HttpClient Http => _http ?? throw new InvalidOperationException("The node is not running.");
     public Node Node => Get<Node>();
     public EngineClient Engine => Get<EngineClient>();
@@ -59,7 +60,11 @@ internal sealed class TestNode : IAsyncDisposable
     public string StateDirectory => _stateDirectory;
 
     /// <summary>A node with no warm pool unless <paramref name="settings"/> (keys of the section <c>Worker</c>) say otherwise.</summary>
-    public static async Task<TestNode> StartAsync(BackingServices backing, params (string Key, string Value)[] settings)
+    public static Task<TestNode> StartAsync(BackingServices backing, params (string Key, string Value)[] settings) =>
+        StartAsync(backing, relayed: false, settings);
+
+    /// <param name="relayed">The node reaches its database through <see cref="Relay"/>; the test itself directly.</param>
+    public static async Task<TestNode> StartAsync(BackingServices backing, bool relayed, params (string Key, string Value)[] settings)
     {
         var worker = new Dictionary<string, string?>
         {
@@ -79,6 +84,11 @@ internal sealed class TestNode : IAsyncDisposable
 
         var node = new TestNode(
             backing, await backing.Postgres.CreateDatabaseAsync(), worker.ToDictionary(s => $"Worker:{s.Key}", s => s.Value));
+        if (relayed)
+        {
+            node.Relay = new TcpRelay(new NpgsqlConnectionStringBuilder(node._connectionString).Port);
+        }
+
         await node.AddTenantAsync();
         await node.StartAsync();
         return node;
@@ -97,7 +107,9 @@ internal sealed class TestNode : IAsyncDisposable
         {
             ["CrowNest:DeploymentSecret"] = Secret,
             ["CrowNest:StateDirectory"] = _stateDirectory,
-            ["ConnectionStrings:crownest"] = _connectionString,
+            ["ConnectionStrings:crownest"] = Relay is null
+                ? _connectionString
+                : new NpgsqlConnectionStringBuilder(_connectionString) { Port = Relay.Port }.ConnectionString,
             ["ConnectionStrings:redis"] = _backing.Redis.ConnectionString,
             ["Worker:ListenUrl"] = url,
             ["Objects:Driver"] = "folder",
@@ -190,7 +202,7 @@ internal sealed class TestNode : IAsyncDisposable
     }
 
     /// <summary>Runs a shell line in the sandbox, as its user.</summary>
-    public async Task<(int? ExitCode, string Output)> RunAsync(string id, string command, int timeoutMs = 30_000)
+    public async Task<(int? ExitCode, string Output)> ExecAsync(string id, string command, int timeoutMs = 30_000)
     {
         Assert(Live.TryGet(id, out var sandbox), $"sandbox {id} is live");
         var request = new AgentStartCommand
@@ -241,6 +253,7 @@ internal sealed class TestNode : IAsyncDisposable
         }).Build();
         using var output = new StringWriter();
         var exitCode = await NodeCleanup.RunAsync(configuration, output, CancellationToken.None);
+        Relay?.Dispose();
         await Database.DisposeAsync();
         Assert(exitCode == 0, output.ToString());
         Directory.Delete(_stateDirectory, recursive: true);

@@ -24,7 +24,7 @@ public sealed class SandboxNetworkTests(BackingServices backing)
 
         // It works.
         await ReachesAsync(node, id, TestInternet.PublicHost, 80);
-        Assert.Equal($"nameserver {TestInternet.PrivateHost}\n", (await node.RunAsync(id, "cat /etc/resolv.conf")).Output);
+        Assert.Equal($"nameserver {TestInternet.PrivateHost}\n", (await node.ExecAsync(id, "cat /etc/resolv.conf")).Output);
         await ReachesAsync(node, id, TestInternet.PrivateHost, 53);
 
         // Private, shared, link-local, the metadata service, and the resolver but for its port.
@@ -48,7 +48,7 @@ public sealed class SandboxNetworkTests(BackingServices backing)
         await FailsAsync(node, id, neighbourAddress, 8080);
 
         // Not even a link-local address of the other family.
-        Assert.Equal("0", (await node.RunAsync(id, "grep -c eth0 /proc/net/if_inet6 | tr -d '\\n'")).Output);
+        Assert.Equal("0", (await node.ExecAsync(id, "grep -c eth0 /proc/net/if_inet6 | tr -d '\\n'")).Output);
     }
 
     [Fact]
@@ -143,14 +143,14 @@ public sealed class SandboxNetworkTests(BackingServices backing)
     /// <summary>Opens port 8080 in a sandbox, for as long as it lives.</summary>
     private static async Task ListenAsync(TestNode node, string id)
     {
-        await node.RunAsync(id, "perl -MIO::Socket -e '$s = IO::Socket::INET->new(LocalPort => 8080, Listen => 5) or die; "
+        await node.ExecAsync(id, "perl -MIO::Socket -e '$s = IO::Socket::INET->new(LocalPort => 8080, Listen => 5) or die; "
             + "while (1) { $c = $s->accept }' > /dev/null 2>&1 &");
         await CrowNest.Testing.Eventually.HoldsAsync(
             async () => (await ConnectAsync(node, id, "127.0.0.1", 8080)).Output.Contains("connected", StringComparison.Ordinal), "port 8080 is open");
     }
 
     private static async Task<string> AddressAsync(TestNode node, string id) =>
-        (await node.RunAsync(id, "hostname -I 2>/dev/null || awk '/32 host/ { print a } { a = $2 }' /proc/net/fib_trie | grep -v 127 | head -n 1"))
+        (await node.ExecAsync(id, "hostname -I 2>/dev/null || awk '/32 host/ { print a } { a = $2 }' /proc/net/fib_trie | grep -v 127 | head -n 1"))
             .Output.Trim();
 
     private static async Task ReachesAsync(TestNode node, string id, string host, int port)
@@ -166,5 +166,5 @@ public sealed class SandboxNetworkTests(BackingServices backing)
     }
 
     private static Task<(int? ExitCode, string Output)> ConnectAsync(TestNode node, string id, string host, int port) =>
-        node.RunAsync(id, $"timeout 3 bash -c 'exec 3<>/dev/tcp/{host}/{port} && echo connected' 2>&1");
+        node.ExecAsync(id, $"timeout 3 bash -c 'exec 3<>/dev/tcp/{host}/{port} && echo connected' 2>&1");
 }

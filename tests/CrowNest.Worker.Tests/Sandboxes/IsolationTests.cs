@@ -42,7 +42,7 @@ public sealed class IsolationTests(BackingServices backing)
         await GivesAsync("rm -f /workspace/f*; printf '#!/bin/sh\\necho ran' > /workspace/x; chmod +x /workspace/x; /workspace/x", "ran\n");
 
         // Nothing writable but its own folders, memory and the terminals' multiplexer.
-        var (_, writable) = await node.RunAsync(
+        var (_, writable) = await node.ExecAsync(
             id, "find / \\( -path /proc -o -path /workspace -o -path /tmp -o -path /home/sandbox -o -path /dev/shm \\) -prune -o -writable "
                 + "-not -type l -print 2>/dev/null | sort | tr '\\n' ' '");
         Assert.Equal("/dev/full /dev/mqueue /dev/null /dev/pts/ptmx /dev/random /dev/tty /dev/urandom /dev/zero", writable.TrimEnd());
@@ -63,11 +63,11 @@ public sealed class IsolationTests(BackingServices backing)
         await GivesAsync("cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max", "268435456\n512\n");
         await GivesAsync("ulimit -u; ulimit -n", "50\n4096\n");
 
-        async Task GivesAsync(string command, string expected) => Assert.Equal(expected, (await node.RunAsync(id, command)).Output);
+        async Task GivesAsync(string command, string expected) => Assert.Equal(expected, (await node.ExecAsync(id, command)).Output);
 
         async Task RefusedAsync(string command)
         {
-            var (exitCode, output) = await node.RunAsync(id, command);
+            var (exitCode, output) = await node.ExecAsync(id, command);
             Assert.True(exitCode is not 0, $"{command} was not refused: {output}");
         }
     }
@@ -79,6 +79,6 @@ public sealed class IsolationTests(BackingServices backing)
         var first = await node.CreateAsync();
         var second = await node.CreateAsync();
 
-        Assert.NotEqual(await node.RunAsync(first.Id, "id -u"), await node.RunAsync(second.Id, "id -u"));
+        Assert.NotEqual(await node.ExecAsync(first.Id, "id -u"), await node.ExecAsync(second.Id, "id -u"));
     }
 }

@@ -59,7 +59,7 @@ public sealed class LossTests(BackingServices backing)
 
         node.Live.Suspect(id);
 
-        Assert.Equal((0, "fine\n"), await node.RunAsync(id, "echo fine"));
+        Assert.Equal((0, "fine\n"), await node.ExecAsync(id, "echo fine"));
         Assert.Equal(SandboxStatus.Ready, (await node.RowAsync(id)).State);
     }
 
@@ -104,7 +104,7 @@ public sealed class LossTests(BackingServices backing)
         var (expired, _) = await node.CreateAsync(ttlMs: 1000 * 60);
         var version = node.BaseImage.VersionId;
         await Eventually.HoldsAsync(() => node.Pool.CountByVersion().GetValueOrDefault(version) == 2, "two warm ones", TimeSpan.FromSeconds(20));
-        await node.RunAsync(id, "echo kept > /workspace/file");
+        await node.ExecAsync(id, "echo kept > /workspace/file");
         var before = await node.Engine.ListContainersAsync(node.Node.State.ContainerLabel, CancellationToken.None);
 
         await node.CrashAsync();
@@ -117,7 +117,7 @@ public sealed class LossTests(BackingServices backing)
         var orphan = await AddLostRowAsync(node, before[0].Labels["crownest.worker"], version);
         await node.StartAsync();
 
-        Assert.Equal((0, "kept\n"), await node.RunAsync(id, "cat /workspace/file"));
+        Assert.Equal((0, "kept\n"), await node.ExecAsync(id, "cat /workspace/file"));
         Assert.Equal(started.ContainerId, (await node.RowAsync(id)).ContainerId);
         Assert.Equal(2, node.Pool.CountByVersion()[version]);
         await node.RowBecomesAsync(killed, SandboxStatus.Destroyed, TimeSpan.FromSeconds(3));
@@ -142,7 +142,7 @@ public sealed class LossTests(BackingServices backing)
 
         Assert.Empty(node.Pool.CountByVersion());
         Assert.Single(await node.Engine.ListContainersAsync(node.Node.State.ContainerLabel, CancellationToken.None));
-        Assert.Equal((0, "fine\n"), await node.RunAsync(id, "echo fine"));
+        Assert.Equal((0, "fine\n"), await node.ExecAsync(id, "echo fine"));
     }
 
     [Fact]
@@ -161,7 +161,7 @@ public sealed class LossTests(BackingServices backing)
         }
 
         await node.StartAsync();
-        Assert.Equal((0, "fine\n"), await node.RunAsync(id, "echo fine"));
+        Assert.Equal((0, "fine\n"), await node.ExecAsync(id, "echo fine"));
     }
 
     [Fact]

@@ -23,10 +23,10 @@ public sealed class SocketAttackTests(BackingServices backing)
         await using var node = await TestNode.StartAsync(backing);
         var (id, _) = await node.CreateAsync();
 
-        var (exitCode, _) = await node.RunAsync(id, attack);
+        var (exitCode, _) = await node.ExecAsync(id, attack);
 
         Assert.NotEqual(0, exitCode);
-        Assert.Equal((0, "still here\n"), await node.RunAsync(id, "echo still here"));
+        Assert.Equal((0, "still here\n"), await node.ExecAsync(id, "echo still here"));
     }
 
     [Fact]

@@ -1,0 +1,38 @@
+using System.Diagnostics;
+using CrowNest.Contracts;
+using CrowNest.Testing;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace CrowNest.Worker.Tests.Sandboxes;
+
+[Collection(NodeTests.Name)]
+public sealed class StartSpeedTests(BackingServices backing, ITestOutputHelper output)
+{
+    /// <summary>The aim is 8 ms on a quiet machine; the bound leaves room for a busy one.</summary>
+    [Fact]
+    public async Task Start_Warm_TakesAFewMilliseconds()
+    {
+        const int Count = 12;
+        await using var node = await TestNode.StartAsync(backing, ("WarmPoolSize:base", $"{Count}"));
+        await Eventually.HoldsAsync(() => node.Pool.CountByVersion().Values.Sum() == Count, "the pool is full", TimeSpan.FromSeconds(60));
+        var requests = new List<Platform.Fleet.StartSandbox>();
+        for (var i = 0; i < Count; i++)
+        {
+            requests.Add(await node.AddRowAsync(network: NetworkPolicy.None));
+        }
+
+        var times = new List<double>();
+        foreach (var request in requests)
+        {
+            var watch = Stopwatch.StartNew();
+            using var response = await node.PostAsync(request);
+            times.Add(watch.Elapsed.TotalMilliseconds);
+            Assert.True(response.IsSuccessStatusCode);
+        }
+
+        var median = times.Order().ElementAt(Count / 2);
+        output.WriteLine($"warm starts, ms: {string.Join(' ', times.Select(t => t.ToString("0.0", System.Globalization.CultureInfo.InvariantCulture)))}");
+        Assert.InRange(median, 0, 40);
+    }
+}
