@@ -13,10 +13,12 @@ internal sealed class TestDatabase(string connectionString)
     /// <summary>Secret of the key that the API adds at its start.</summary>
     public const string Key = "cn_live_Test0123456789abcdefghijklmnopqrstuv";
 
+    private static readonly string ObjectsRoot = MakeObjectsRoot();
+
     public string ConnectionString { get; } = connectionString;
 
-    /// <summary>Objects that belong to the rows; made when the first one is stored, below the temporary folder.</summary>
-    public string ObjectsDirectory { get; } = Path.Combine(Path.GetTempPath(), $"crownest-test-objects-{Guid.NewGuid():n}");
+    /// <summary>Objects that belong to the rows.</summary>
+    public string ObjectsDirectory { get; } = Path.Combine(ObjectsRoot, Guid.NewGuid().ToString("n"));
 
     public static async Task<TestDatabase> CreateAsync(PostgresFixture postgres) => new(await postgres.CreateDatabaseAsync());
 
@@ -68,5 +70,13 @@ internal sealed class TestDatabase(string connectionString)
         database.Add(project);
         await database.SaveChangesAsync();
         return project.Id;
+    }
+
+    /// <summary>One folder for all databases of the run; an instance of the API that is gone can not bring its own back after this.</summary>
+    private static string MakeObjectsRoot()
+    {
+        var root = Directory.CreateTempSubdirectory("crownest-test-objects-").FullName;
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => Directory.Delete(root, recursive: true);
+        return root;
     }
 }
