@@ -1,5 +1,6 @@
 using CrowNest.Api;
 using CrowNest.Api.Commands;
+using CrowNest.Api.Discovery;
 using CrowNest.Api.Fleet;
 using CrowNest.Api.Http;
 using CrowNest.Api.Projects;
@@ -17,6 +18,7 @@ builder.Services.AddSignIn().AddProjects().AddSandboxes().AddCommands();
 var app = builder.Build();
 app.UseApi();
 app.MapDefaultEndpoints();
+app.MapDiscovery();
 app.MapSignIn();
 
 var v1 = app.MapV1();
