@@ -11,17 +11,15 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Http;
 
-[Collection(Backends.Name)]
-public sealed class EnvelopeTests(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
+/// <summary>Routes that fail in every way, for all tests of the envelope.</summary>
+public sealed class FailingRoutes(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
 {
-    private TestDatabase _database = null!;
-    private TestApi _api = null!;
-    private HttpClient _client = null!;
+    internal TestApi Api { get; private set; } = null!;
 
     public async Task InitializeAsync()
     {
-        _database = await TestDatabase.CreateAsync(postgres);
-        _api = await TestApi.StartAsync(_database, redis.ConnectionString, v1 =>
+        var database = await TestDatabase.CreateAsync(postgres);
+        Api = await TestApi.StartAsync(database, redis.ConnectionString, v1 =>
         {
             v1.MapPost("/boxes", async (HttpContext context) =>
             {
@@ -41,10 +39,16 @@ public sealed class EnvelopeTests(PostgresFixture postgres, RedisFixture redis) 
                 throw new ApiException(ErrorCodes.Conflict, "Too late.");
             }).AnyScope();
         });
-        _client = _api.Client();
     }
 
-    public async Task DisposeAsync() => await _api.DisposeAsync();
+    public async Task DisposeAsync() => await Api.DisposeAsync();
+}
+
+[Collection(Backends.Name)]
+public sealed class EnvelopeTests(PostgresFixture postgres, RedisFixture redis, FailingRoutes routes) : IClassFixture<FailingRoutes>
+{
+    private readonly TestApi _api = routes.Api;
+    private readonly HttpClient _client = routes.Api.Client();
 
     public static TheoryData<string, int> Codes()
     {
