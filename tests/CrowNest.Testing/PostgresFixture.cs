@@ -12,10 +12,14 @@ namespace CrowNest.Testing;
 public sealed class PostgresFixture : IAsyncLifetime
 {
     private const string Owner = "postgres";
+    private const string Template = "migrated";
     private readonly string _directory = Path.Combine(Path.GetTempPath(), $"crownest-test-pg-{Guid.NewGuid():n}");
     private readonly int _port = FreePort.Next();
+    private readonly Lazy<Task> _migrated;
     private ServerProcess? _server;
     private int _databases;
+
+    public PostgresFixture() => _migrated = new(MigrateTemplateAsync);
 
     public async Task InitializeAsync()
     {
@@ -38,20 +42,13 @@ public sealed class PostgresFixture : IAsyncLifetime
         await Eventually.HoldsAsync(CanConnectAsync, "Postgres answers", TimeSpan.FromSeconds(30));
     }
 
-    /// <summary>A new, migrated database.</summary>
+    /// <summary>A new, migrated database: a copy of one that was migrated once, which takes a fraction of the time.</summary>
     /// <returns>Its connection string.</returns>
     public async Task<string> CreateDatabaseAsync()
     {
+        await _migrated.Value;
         var name = $"test_{Interlocked.Increment(ref _databases)}";
-        await using (var connection = new NpgsqlConnection(ConnectionString("postgres")))
-        {
-            await connection.OpenAsync();
-            await using var create = new NpgsqlCommand($"CREATE DATABASE {name}", connection);
-            await create.ExecuteNonQueryAsync();
-        }
-
-        await using var database = new CrowNestDb(new DbContextOptionsBuilder<CrowNestDb>().UseNpgsql(ConnectionString(name)).Options);
-        await database.Database.MigrateAsync();
+        await CreateAsync($"{name} TEMPLATE {Template}");
         return ConnectionString(name);
     }
 
@@ -66,6 +63,23 @@ public sealed class PostgresFixture : IAsyncLifetime
 
     private string ConnectionString(string database) =>
         $"Host=127.0.0.1;Port={_port};Username=app;Database={database};Maximum Pool Size=60";
+
+    private async Task MigrateTemplateAsync()
+    {
+        await CreateAsync(Template);
+        // Without a pool, because a database with connections can not be copied.
+        var options = new DbContextOptionsBuilder<CrowNestDb>().UseNpgsql(ConnectionString(Template) + ";Pooling=false").Options;
+        await using var database = new CrowNestDb(options);
+        await database.Database.MigrateAsync();
+    }
+
+    private async Task CreateAsync(string database)
+    {
+        await using var connection = new NpgsqlConnection(ConnectionString("postgres"));
+        await connection.OpenAsync();
+        await using var create = new NpgsqlCommand($"CREATE DATABASE {database}", connection);
+        await create.ExecuteNonQueryAsync();
+    }
 
     private async Task<bool> CanConnectAsync()
     {

@@ -45,7 +45,7 @@ public sealed class FailingRoutes(PostgresFixture postgres, RedisFixture redis) 
 }
 
 [Collection(Backends.Name)]
-public sealed class EnvelopeTests(PostgresFixture postgres, RedisFixture redis, FailingRoutes routes) : IClassFixture<FailingRoutes>
+public sealed class EnvelopeTests(RedisFixture redis, FailingRoutes routes) : IClassFixture<FailingRoutes>
 {
     private readonly TestApi _api = routes.Api;
     private readonly HttpClient _client = routes.Api.Client();
