@@ -10,21 +10,30 @@ namespace CrowNest.Api.Fleet;
 /// it; each change is conditional, so that they do not disturb each other.
 /// </summary>
 internal sealed partial class BookCloser(
-    SandboxStore sandboxes, OutputRescue rescue, IOptions<FleetOptions> options, TimeProvider time,
+    NpgsqlDataSource database, SandboxStore sandboxes, OutputRescue rescue, IOptions<FleetOptions> options, TimeProvider time,
     ILogger<BookCloser> logger)
     : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(options.Value.BooksInterval, time);
+        // A database that was away made every lease lapse. Nobody is lost until everybody had the time to renew.
+        DateTimeOffset? answersSince = null;
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             try
             {
-                await CloseAsync(stoppingToken);
+                await using var ping = database.CreateCommand("SELECT 1");
+                await ping.ExecuteScalarAsync(stoppingToken);
+                answersSince ??= time.GetUtcNow();
+                if (time.GetUtcNow() - answersSince >= options.Value.OutageGrace)
+                {
+                    await CloseAsync(stoppingToken);
+                }
             }
             catch (Exception e) when (e is NpgsqlException or TimeoutException)
             {
+                answersSince = null;
                 LogDatabaseAway(e);
             }
         }

@@ -20,6 +20,13 @@ internal sealed class FleetOptions
     public TimeSpan BooksInterval { get; set; } = TimeSpan.FromSeconds(2);
 
     /// <summary>
+    /// The database must have answered for this long before a lapsed lease counts: while it was away nobody could renew. Not below the
+    /// time within which workers renew again after an outage.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:05:00")]
+    public TimeSpan OutageGrace { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
     /// A sandbox that no node took on is given up after this time: the instance that accepted it is gone. Not below what a living one
     /// takes to ask all nodes.
     /// </summary>

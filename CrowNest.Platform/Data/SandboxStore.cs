@@ -225,7 +225,9 @@ public sealed class SandboxStore(NpgsqlDataSource database)
     {
         await using var command = database.CreateCommand("""
             WITH lost AS (
-                SELECT s.id FROM sandboxes s LEFT JOIN workers w ON w.id = s.worker_id
+                -- One that was to end, or is past its deadline, has ended; only the others were lost before their time.
+                SELECT s.id, s.state = 'expiring' OR s.expires_at <= @now AS ended
+                FROM sandboxes s LEFT JOIN workers w ON w.id = s.worker_id
                 WHERE s.state = ANY(@live)
                   AND (w.lease_expires_at < @now OR (w.id IS NULL AND s.created_at < @abandoned))
                 FOR UPDATE OF s SKIP LOCKED),
@@ -234,9 +236,10 @@ public sealed class SandboxStore(NpgsqlDataSource database)
                 FROM lost WHERE c.sandbox_id = lost.id AND c.finished_at IS NULL RETURNING c.id),
             closed AS (
                 UPDATE sandboxes s SET
-                    state = CASE WHEN s.state = 'expiring' THEN 'destroyed' ELSE 'failed' END,
-                    destroyed_at = CASE WHEN s.state = 'expiring' THEN @now END,
-                    failure_message = CASE WHEN s.state <> 'expiring' THEN 'The node that ran this sandbox was lost.' END
+                    state = CASE WHEN ended THEN 'destroyed' ELSE 'failed' END,
+                    destroyed_at = CASE WHEN ended THEN @now END,
+                    destroyed_reason = CASE WHEN ended THEN coalesce(s.destroyed_reason, 'ttl_expired') END,
+                    failure_message = CASE WHEN NOT ended THEN 'The node that ran this sandbox was lost.' END
                 FROM lost WHERE s.id = lost.id RETURNING s.id)
             SELECT id, true FROM closed UNION ALL SELECT id, false FROM killed
             """);

@@ -17,6 +17,9 @@ internal sealed partial class Heartbeat(
     private static readonly TimeSpan SnapshotInterval = TimeSpan.FromSeconds(1);
     private const int RenewalsPerLease = 3;
 
+    /// <summary>After a failure: the API waits only so long before it takes a lapsed lease for a lost node (<c>Api:Fleet:OutageGrace</c>).</summary>
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
+
     private readonly TimeSpan _lease = TimeSpan.FromSeconds(options.Value.LeaseSeconds);
     private bool _leaseFailed;
     private bool _snapshotFailed;
@@ -39,22 +42,23 @@ internal sealed partial class Heartbeat(
         RepeatAsync(_lease / RenewalsPerLease, RenewLoggedAsync, stoppingToken),
         RepeatAsync(SnapshotInterval, PublishLoggedAsync, stoppingToken));
 
-    private async Task RepeatAsync(TimeSpan interval, Func<CancellationToken, Task> action, CancellationToken stoppingToken)
+    private async Task RepeatAsync(TimeSpan interval, Func<CancellationToken, Task<bool>> action, CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(interval, time);
         do
         {
-            await action(stoppingToken);
+            timer.Period = await action(stoppingToken) ? interval : RetryInterval;
         }
         while (await timer.WaitForNextTickAsync(stoppingToken));
     }
 
-    private async Task RenewLoggedAsync(CancellationToken cancellationToken)
+    private async Task<bool> RenewLoggedAsync(CancellationToken cancellationToken)
     {
         try
         {
             await RenewAsync(cancellationToken);
             _leaseFailed = false;
+            return true;
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
@@ -64,10 +68,11 @@ internal sealed partial class Heartbeat(
             }
 
             _leaseFailed = true;
+            return false;
         }
     }
 
-    private async Task PublishLoggedAsync(CancellationToken cancellationToken)
+    private async Task<bool> PublishLoggedAsync(CancellationToken cancellationToken)
     {
         try
         {
@@ -83,6 +88,7 @@ internal sealed partial class Heartbeat(
                 },
                 _lease).WaitAsync(cancellationToken);
             _snapshotFailed = false;
+            return true;
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
@@ -92,6 +98,7 @@ internal sealed partial class Heartbeat(
             }
 
             _snapshotFailed = true;
+            return false;
         }
     }
 

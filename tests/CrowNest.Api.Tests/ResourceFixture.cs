@@ -46,7 +46,7 @@ public sealed class ResourceFixture(PostgresFixture postgres, RedisFixture redis
 
     /// <summary>Another instance over the same rows.</summary>
     internal ApiInstance StartApi(params (string Key, string? Value)[] settings) =>
-        new(Database, redis.ConnectionString, [("Api:Fleet:BooksInterval", "00:00:00.1"), .. settings]);
+        new(Database, redis.ConnectionString, [("Api:Fleet:BooksInterval", "00:00:00.1"), ("Api:Fleet:OutageGrace", "00:00:00.2"), .. settings]);
 
     /// <summary>A fresh organization with a key of all scopes.</summary>
     internal async Task<Tenant> TenantAsync(string plan = "builder", ApiInstance? api = null)

@@ -52,24 +52,29 @@ public sealed class FaultTests(StackFixture stack)
     }
 
     [Fact]
-    public async Task Worker_GoneBeyondItsLease_FailsItsSandboxesAndKillsTheirCommands()
+    public async Task Worker_FrozenBeyondItsLease_LosesItsSandboxesAndReapsThemWhenBack()
     {
+        const int stop = 19, go = 18;
         var sandbox = await stack.CreateAsync();
         var command = await stack.StartCommandAsync(sandbox.Id, "sleep 1000");
         var container = await stack.ContainerOfAsync(sandbox.Id);
-        await stack.App.StopResourceAsync("worker");
+        stack.App.SignalResource("worker", stop);
+        try
+        {
+            var final = (await Output.FollowAsync(stack.Client, command.Id)).Final;
 
-        var final = (await Output.FollowAsync(stack.Client, command.Id)).Final;
+            Assert.Equal((CommandStatus.Killed, KilledReason.SandboxDestroyed), (final.Status, final.KilledReason));
+            Assert.Equal(SandboxStatus.Failed, (await stack.Client.Sandboxes.GetAsync(sandbox.Id)).Status);
+            var refused = await Assert.ThrowsAsync<CrowNestApiException>(() => stack.CreateAsync());
+            Assert.Equal(ErrorCodes.RuntimeError, refused.Code);
+        }
+        finally
+        {
+            stack.App.SignalResource("worker", go);
+        }
 
-        Assert.Equal(CommandStatus.Killed, final.Status);
-        Assert.Equal(SandboxStatus.Failed, (await stack.Client.Sandboxes.GetAsync(sandbox.Id)).Status);
-        var refused = await Assert.ThrowsAsync<CrowNestApiException>(() => stack.CreateAsync());
-        Assert.Equal(ErrorCodes.RuntimeError, refused.Code);
-
-        await stack.App.StartResourceAsync("worker");
         await stack.HealthyAsync("worker");
-        await Eventually.HoldsAsync(
-            async () => !await Docker.ExistsAsync(container), "the lost container is reaped", StackFixture.Patience);
+        await Eventually.HoldsAsync(async () => !await Docker.ExistsAsync(container), "the lost container is reaped", StackFixture.Patience);
         Assert.Equal(0, (await stack.RunAsync((await stack.CreateAsync()).Id, "true")).ExitCode);
     }
 

@@ -154,19 +154,22 @@ public sealed class SandboxStoreTests(StoreFixture fixture) : IClassFixture<Stor
         var workers = new WorkerStore(fixture.Database);
         await workers.RenewLeaseAsync("wrk_lapsed", "http://a", "runc", Now.AddMinutes(-1), TimeSpan.FromSeconds(15), CancellationToken.None);
         await workers.RenewLeaseAsync("wrk_alive", "http://b", "runc", Now, TimeSpan.FromSeconds(15), CancellationToken.None);
-        var lost = await fixture.AddReadyAsync(tenant, "wrk_lapsed");
-        var dying = await fixture.AddReadyAsync(tenant, "wrk_lapsed");
-        var safe = await fixture.AddReadyAsync(tenant, "wrk_alive");
-        var command = StoreFixture.NewCommand(lost);
+        var lost = await fixture.AddReadyAsync(tenant, "wrk_lapsed", Now);
+        var dying = await fixture.AddReadyAsync(tenant, "wrk_lapsed", Now);
+        var expired = await fixture.AddReadyAsync(tenant, "wrk_lapsed", Now.AddMinutes(-2));
+        var safe = await fixture.AddReadyAsync(tenant, "wrk_alive", Now.AddMinutes(-2));
+        var command = StoreFixture.NewCommand(lost, Now);
         await fixture.Commands.InsertAsync(tenant.Ownership, command, null, CancellationToken.None);
         await Store.MarkExpiringAsync(dying, DestroyedReason.UserKilled, CancellationToken.None);
-        var orphan = fixture.NewSandbox(tenant, Now.AddMinutes(-5));
+        var orphan = fixture.NewSandbox(tenant, Now.AddMinutes(-5)) with { TtlMs = 600_000 };
         await Store.InsertAsync(orphan, 100, null, CancellationToken.None);
 
         await Store.CloseAbandonedAsync(Now, abandonedBefore: Now.AddMinutes(-1), CancellationToken.None);
 
         Assert.Equal(SandboxStatus.Failed, await StatusAsync(lost));
         Assert.Equal(SandboxStatus.Destroyed, await StatusAsync(dying));
+        Assert.Equal(DestroyedReason.UserKilled, (await Store.FindAsync(dying, CancellationToken.None))!.DestroyedReason);
+        Assert.Equal(DestroyedReason.TtlExpired, (await Store.FindAsync(expired, CancellationToken.None))!.DestroyedReason);
         Assert.Equal(SandboxStatus.Ready, await StatusAsync(safe));
         Assert.Equal(SandboxStatus.Failed, await StatusAsync(orphan.Id));
         Assert.Equal(CommandStatus.Killed, (await fixture.Commands.FindAsync(command.Id, CancellationToken.None))!.State);
