@@ -83,8 +83,8 @@ internal sealed class SessionIssuer(HttpClient http, IOptions<DashboardOptions> 
 
     private static SignInException Refused(HttpStatusCode status) => status switch
     {
-        HttpStatusCode.Unauthorized => new SignInException(
-            SignInFailure.Misconfigured, "The API does not accept the dashboard's deployment secret."),
+        HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => new SignInException(
+            SignInFailure.Misconfigured, $"The API does not accept the dashboard or its deployment secret ({(int)status})."),
         >= HttpStatusCode.InternalServerError or HttpStatusCode.TooManyRequests => new SignInException(
             SignInFailure.ApiIsAway, $"The API answered {(int)status}."),
         _ => new SignInException(SignInFailure.LinkIsSpent, $"The API refused the link with {(int)status}."),

@@ -1,0 +1,93 @@
+using CrowNest.Contracts;
+using Microsoft.Playwright;
+
+namespace CrowNest.Dashboard.Tests;
+
+/// <summary>Every page in both themes and at phone width, as pictures under artifacts/screenshots; fails when a page is wider than its window.</summary>
+[Collection(DashboardCollection.Name)]
+public sealed class ScreenshotTests(DashboardFixture dashboard)
+{
+    [Theory]
+    [InlineData(ColorScheme.Light, 1280)]
+    [InlineData(ColorScheme.Dark, 1280)]
+    [InlineData(ColorScheme.Light, 390)]
+    [InlineData(ColorScheme.Dark, 390)]
+    public async Task EveryPage_InEveryLook_FitsItsWindow(ColorScheme scheme, int width)
+    {
+        var user = $"painter {scheme} {width}";
+        var (sandbox, command) = Furnish(user);
+        await using var visitor = await dashboard.NewVisitorAsync(user, scheme, width);
+        var pages = new (string Name, string Path, string Ready)[]
+        {
+            ("list", "/", "team=search"),
+            ("past", "/?show=past", "Expired"),
+            ("sandbox", $"/sandboxes/{sandbox.Id}", "pip install"),
+            ("command", $"/commands/{command.Id}", "2 failed"),
+            ("missing", "/sandboxes/sbx_none", "There is no such sandbox"),
+        };
+        foreach (var (name, path, ready) in pages)
+        {
+            await visitor.Page.GotoAsync(path);
+            await visitor.Page.GetByText(ready).First.WaitForAsync();
+            await visitor.ScreenshotAsync($"{name}-{scheme.ToString().ToLowerInvariant()}-{width}");
+            Assert.True(
+                await visitor.Page.EvaluateAsync<bool>("document.documentElement.scrollWidth <= window.innerWidth"), $"{name} is wider than {width}");
+        }
+
+        Assert.Empty(visitor.Complaints);
+    }
+
+    [Fact]
+    public async Task ThemeSwitch_Pressed_OverridesTheSystemAndIsKept()
+    {
+        await using var visitor = await dashboard.NewVisitorAsync("theme", ColorScheme.Light);
+        var background = () => visitor.Page.EvaluateAsync<string>("getComputedStyle(document.body).backgroundColor");
+        var light = await background();
+
+        await visitor.Page.Keyboard.PressAsync("t");
+        Assert.Equal(light, await background());
+        await visitor.Page.Keyboard.PressAsync("t");
+        var dark = await background();
+        Assert.NotEqual(light, dark);
+        await visitor.Page.ReloadAsync();
+
+        Assert.Equal(dark, await background());
+        Assert.Equal("Theme: dark", await visitor.Page.Locator("[data-theme-switch]").GetAttributeAsync("aria-label"));
+    }
+
+    private (Sandbox Sandbox, FakeCommand Command) Furnish(string user)
+    {
+        var api = dashboard.Api;
+        var now = DateTimeOffset.UtcNow;
+        var sandbox = api.AddSandbox(user, created => created with
+        {
+            Status = SandboxStatus.Running,
+            Network = NetworkPolicy.Internet,
+            Metadata = new Dictionary<string, string> { ["team"] = "search", ["ci.job"] = "build-4711", ["branch"] = "feature/faster-index", ["x"] = "y" },
+        });
+        api.AddSandbox(user, created => created with { Status = SandboxStatus.Idle, TemplateSlug = "python", CreatedAt = now.AddMinutes(-14), ExpiresAt = now.AddSeconds(48) });
+        api.AddSandbox(user, created => created with { Status = SandboxStatus.Creating, TemplateSlug = "node", CreatedAt = now });
+        api.AddSandbox(user, created => created with { Status = SandboxStatus.Expiring, TemplateSlug = "base", CreatedAt = now.AddHours(-3), ExpiresAt = now });
+        api.AddSandbox(user, created => created with { Status = SandboxStatus.Failed, CreatedAt = now.AddHours(-4), FailureMessage = "No image." });
+        api.AddSandbox(user, created => created with
+        {
+            Status = SandboxStatus.Destroyed, DestroyedReason = DestroyedReason.TtlExpired, CreatedAt = now.AddHours(-5), DestroyedAt = now.AddHours(-4),
+        });
+        api.AddSandbox(user, created => created with
+        {
+            Status = SandboxStatus.Destroyed, DestroyedReason = DestroyedReason.UserKilled, CreatedAt = now.AddDays(-2), DestroyedAt = now.AddDays(-2),
+        });
+        api.AddCommand(user, sandbox.Id, "pip install --quiet numpy pandas && python -c 'import numpy, pandas; print(numpy.__version__)'").Exit(0);
+        api.AddCommand(user, sandbox.Id, "sleep 600", started => started with { CreatedAt = now.AddSeconds(1) });
+        api.AddCommand(user, sandbox.Id, "curl https://example.org").End(ended => ended with { Status = CommandStatus.TimedOut });
+        api.AddCommand(user, sandbox.Id, "./deploy.sh").End(ended => ended with { Status = CommandStatus.Canceled, TerminationSignal = "SIGTERM" });
+        var command = api.AddCommand(user, sandbox.Id, "npm test -- --reporter spec")
+            .Write("\u001b[1m> suite@2.4.0 test\u001b[0m\n\n  \u001b[32m✓\u001b[0m parses an empty document \u001b[2m(3 ms)\u001b[0m\n")
+            .Write("  \u001b[32m✓\u001b[0m keeps comments \u001b[2m(1 ms)\u001b[0m\n  \u001b[31m✗ rejects a lone surrogate\u001b[0m\n")
+            .Write("(node:17) Warning: experimental loader\n    at load (node:internal:42)\n", OutputStream.Stderr)
+            .Write("  \u001b[31m✗ survives a very long line: " + new string('=', 220) + "\u001b[0m\n")
+            .Write("\n  \u001b[38;5;214m12 passed\u001b[0m, \u001b[1;31m2 failed\u001b[0m \u001b[7m exit \u001b[0m\n")
+            .Exit(1);
+        return (sandbox, command);
+    }
+}
