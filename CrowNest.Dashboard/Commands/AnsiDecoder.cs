@@ -66,7 +66,7 @@ internal sealed class AnsiDecoder(string stream)
             case Bell:
                 break;
             default:
-                text.Append(VisibleText.Visible(c));
+                VisibleText.Append(text, c);
                 break;
         }
     }

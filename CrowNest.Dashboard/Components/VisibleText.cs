@@ -5,7 +5,7 @@ namespace CrowNest.Dashboard.Components;
 
 /// <summary>
 /// Text that people or programs chose, made safe to look at: characters that would hide or reorder what stands beside them are shown
-/// as signs. HTML needs no care here, Blazor encodes it.
+/// as signs: ASCII controls in caret notation (<c>^[</c> is escape), which every font can draw. HTML needs no care here, Blazor encodes it.
 /// </summary>
 internal static class VisibleText
 {
@@ -23,12 +23,20 @@ internal static class VisibleText
             return text ?? "";
         var visible = new StringBuilder(text.Length);
         foreach (var c in text)
-            visible.Append(Visible(c));
+            Append(visible, c);
         return visible.ToString();
     }
 
-    /// <summary>The character itself, or the sign that stands for it.</summary>
-    public static char Visible(char c) => Hidden.Contains(c) ? SignOf(c) : c;
+    /// <summary>Adds the character itself, or the sign that stands for it.</summary>
+    public static void Append(StringBuilder text, char c)
+    {
+        if (!Hidden.Contains(c))
+            text.Append(c);
+        else if (c is < ' ' or '\u007F')
+            text.Append('^').Append((char)(c ^ 0x40));
+        else
+            text.Append('\uFFFD');
+    }
 
     /// <summary>The first line, cut to a length that suits a title.</summary>
     public static string Title(string? text, int length = 60)
@@ -36,12 +44,4 @@ internal static class VisibleText
         var line = Of(text).Trim().Split('\n')[0].TrimEnd();
         return line.Length <= length ? line : line[..length].TrimEnd() + "…";
     }
-
-    /// <summary>Unicode has pictures of the ASCII controls (U+2400 to U+2421); the others share one sign.</summary>
-    private static char SignOf(char c) => c switch
-    {
-        < ' ' => (char)('\u2400' + c),
-        '\u007F' => '\u2421',
-        _ => '\uFFFD',
-    };
 }

@@ -17,7 +17,7 @@ public sealed class AnsiDecoderTests
     [InlineData("\u001b]0;title\u0007x\u001b]8;;http://evil\u001b\\link\u001b]8;;\u001b\\", "xlink")]
     [InlineData("\u001bP1;2|dcs\u001b\\x\u001b(By\u001bcz", "xyz")]
     [InlineData("\u001b[>4;2mx\u001b[?7mx", "xx")]
-    [InlineData("a\0b\u0001c\u009b31md", "a␀b␁c\uFFFD31md")]
+    [InlineData("a\0b\u0001c\u009b31md", "a^@b^Ac\uFFFD31md")]
     [InlineData("\u202Eevil\u202C", "\uFFFDevil\uFFFD")]
     [InlineData("ab\bc\u0007\r\n\tx", "ac\r\n\tx")]
     [InlineData("\u001b[99999999999999999999mx\u001b[;mz", "xz")]

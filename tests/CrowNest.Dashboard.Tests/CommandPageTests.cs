@@ -83,6 +83,7 @@ public sealed class CommandPageTests(DashboardFixture dashboard)
         else
         {
             await visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Force", Exact = true }).ClickAsync();
+            await visitor.ScreenshotAsync("command-force-light");
             await visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Force end" }).ClickAsync();
         }
 
@@ -111,6 +112,7 @@ public sealed class CommandPageTests(DashboardFixture dashboard)
         Assert.InRange(await visitor.Page.Locator(".output-lines .line").CountAsync(), 1000, 4000);
         Assert.True(await visitor.Page.GetByText("lines are shown").IsVisibleAsync());
         Assert.True(await visitor.Page.GetByText("the very end").IsVisibleAsync());
+        await visitor.ScreenshotAsync("command-flood-light");
     }
 
     [Fact]

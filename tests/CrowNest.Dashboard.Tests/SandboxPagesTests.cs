@@ -81,6 +81,8 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
         await template.SelectOptionAsync("python");
         await visitor.Page.GetByLabel("Network").SelectOptionAsync("internet");
         await visitor.ScreenshotAsync("create-light");
+        await visitor.Page.SetViewportSizeAsync(390, 860);
+        await visitor.ScreenshotAsync("create-light-390");
         await visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Create sandbox" }).PressAsync("Enter");
 
         await visitor.Page.GetByText("Internet (public addresses only)").WaitForAsync();
@@ -120,6 +122,7 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
         await Eventually.HoldsAsync(() => keep.EvaluateAsync<bool>("e => e === document.activeElement"), "the harmless answer has the focus");
         await visitor.Page.Keyboard.PressAsync("Escape");
         await visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Kill", Exact = true }).ClickAsync();
+        await visitor.ScreenshotAsync("kill-light");
         Assert.Equal(SandboxStatus.Idle, Api.Sandboxes[sandbox.Id].Sandbox.Status);
         await visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Kill sandbox" }).ClickAsync();
 
@@ -197,7 +200,7 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
 
         var output = visitor.Page.Locator(".output-lines");
         await output.GetByText("link").WaitForAsync();
-        Assert.Contains("␀", await output.InnerTextAsync(), StringComparison.Ordinal);
+        Assert.Contains("^@", await output.InnerTextAsync(), StringComparison.Ordinal);
         Assert.DoesNotContain("\u202E", await visitor.Page.Locator("body").InnerTextAsync(), StringComparison.Ordinal);
         Assert.Empty(visitor.Complaints);
         await visitor.ScreenshotAsync("hostile-light");
