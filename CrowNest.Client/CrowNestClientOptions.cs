@@ -38,14 +38,16 @@ public sealed record CrowNestClientOptions
 
     internal string ResolveCredential(Func<string, string?> environment)
     {
-        var credential = CredentialVariables.Select(environment).Prepend(Credential).FirstOrDefault(value => !string.IsNullOrWhiteSpace(value));
+        var credential = CredentialVariables.Select(environment).Prepend(Credential)
+            .FirstOrDefault(value => !string.IsNullOrWhiteSpace(value));
         return credential?.Trim() ?? throw new ArgumentException(
             $"A credential is needed: set {nameof(Credential)}, or the environment variable {string.Join(" or ", CredentialVariables)}.");
     }
 
     internal Uri ResolveBaseUrl(Func<string, string?> environment)
     {
-        var text = new[] { BaseUrl, environment(BaseUrlVariable) }.FirstOrDefault(value => !string.IsNullOrWhiteSpace(value)) ?? DefaultBaseUrl;
+        var text = new[] { BaseUrl, environment(BaseUrlVariable) }
+            .FirstOrDefault(value => !string.IsNullOrWhiteSpace(value)) ?? DefaultBaseUrl;
         if (!Uri.TryCreate(text.Trim(), UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https"))
             throw new ArgumentException($"'{text}' is not an http or https address.");
         // Relative routes are appended to the path, so a prefix like https://host/crownest survives only with its slash.

@@ -18,7 +18,8 @@ internal static class DashboardServices
             .ValidateDataAnnotations().ValidateOnStart();
         services.AddOptions<HostFilteringOptions>().Configure<IOptions<DashboardOptions>>((filtering, options) =>
         {
-            filtering.AllowedHosts = options.Value.AllowedHosts.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+            filtering.AllowedHosts = options.Value.AllowedHosts
+                .Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
             filtering.AllowEmptyHosts = false;
         });
         // A request line would show the token of a sign-in link. The keys' folder is closed to others; nothing else encrypts them.

@@ -45,7 +45,9 @@ internal sealed class AssetLibrary
         var other => throw new InvalidOperationException($"No content type is known for {other}."),
     };
 
-    /// <summary>Reads an embedded file of an assembly without loading it (ECMA-335 II.24.2.2, II.22.24: length u32, then the bytes).</summary>
+    /// <summary>
+    /// Reads an embedded file of an assembly without loading it (ECMA-335 II.24.2.2, II.22.24: length u32, then the bytes).
+    /// </summary>
     private static byte[] ReadManifestResource(Stream assembly, string name)
     {
         using var image = new PEReader(assembly);

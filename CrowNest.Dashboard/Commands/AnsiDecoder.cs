@@ -13,7 +13,9 @@ internal sealed class AnsiDecoder(string stream)
     private const char Escape = '\u001b';
     private const char Bell = '\u0007';
 
-    /// <summary>A longer control sequence is none; a longer string (title, link) is given up, so that it cannot swallow the output.</summary>
+    /// <summary>
+    /// A longer control sequence is none; a longer string (title, link) is given up, so that it cannot swallow the output.
+    /// </summary>
     private const int MaxSequence = 64;
     private const int MaxString = 4096;
 

@@ -34,7 +34,8 @@ public partial class CommandPage : LivePage
         { Status: CommandStatus.Killed, KilledReason: KilledReason.SandboxDestroyed } => "Its sandbox ended while it ran.",
         { Status: CommandStatus.Canceled, TerminationSignal: { } signal } => $"Somebody canceled it; {signal} ended it.",
         { Status: CommandStatus.Exited, ExitCode: 137 } => "Exit code 137 is SIGKILL, often a sign that memory ran out.",
-        { Status: CommandStatus.Exited, ExitCode: > 128 and < 160 } => $"Exit code {_command.ExitCode} means that signal {_command.ExitCode - 128} ended it.",
+        { Status: CommandStatus.Exited, ExitCode: > 128 and < 160 and var code } =>
+            $"Exit code {code} means that signal {code - 128} ended it.",
         _ => null,
     };
 

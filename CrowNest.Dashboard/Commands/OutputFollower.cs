@@ -1,3 +1,4 @@
+using System.Net;
 using System.Threading.Channels;
 using CrowNest.Client;
 using CrowNest.Contracts;
@@ -86,7 +87,8 @@ internal sealed class OutputFollower(
                             await ReopenAtOldestAsync(api, cancellationToken);
                             break;
                         case CommandStreamEventType.Error:
-                            Problem = new CrowNestApiException(null, current.Code ?? ErrorCodes.InternalError, current.Message ?? "The stream ended.");
+                            Problem = new CrowNestApiException(
+                                null, current.Code ?? ErrorCodes.InternalError, current.Message ?? "The stream ended.");
                             return null;
                         default:
                             break;
@@ -97,7 +99,7 @@ internal sealed class OutputFollower(
             {
                 await ReopenAtOldestAsync(api, cancellationToken);
             }
-            catch (CrowNestApiException exception) when (exception.Status == System.Net.HttpStatusCode.Unauthorized)
+            catch (CrowNestApiException exception) when (exception.Status == HttpStatusCode.Unauthorized)
             {
                 onSessionOver();
                 return null;
@@ -158,7 +160,7 @@ internal sealed class OutputFollower(
     }
 
     private static bool IsPassing(CrowNestApiException exception) =>
-        !exception.IsApiAnswer || exception.Status >= System.Net.HttpStatusCode.InternalServerError || exception.Code == ErrorCodes.RateLimited;
+        !exception.IsApiAnswer || exception.Status >= HttpStatusCode.InternalServerError || exception.Code == ErrorCodes.RateLimited;
 
     private void SetInterrupted(bool interrupted)
     {

@@ -3,7 +3,9 @@ using Microsoft.AspNetCore.Authentication.Cookies;
 
 namespace CrowNest.Dashboard.Sessions;
 
-/// <summary>What the encrypted cookie holds: who signed in, and the API's session token, which never reaches the browser in clear.</summary>
+/// <summary>
+/// What the encrypted cookie holds: who signed in, and the API's session token, which never reaches the browser in clear.
+/// </summary>
 internal static class SessionCookie
 {
     public const string Name = "crownest-dashboard";

@@ -52,7 +52,8 @@ internal sealed class SessionIssuer(HttpClient http, IOptions<DashboardOptions> 
                 answer.GetProperty("expiresAt").GetDateTimeOffset(),
                 NameOf(answer));
         }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        catch (Exception exception) when (exception is JsonException or KeyNotFoundException
+            or InvalidOperationException or FormatException)
         {
             throw new SignInException(SignInFailure.Misconfigured, "The API's answer to a sign-in is not what was agreed.", exception);
         }
@@ -96,7 +97,9 @@ internal sealed class SessionIssuer(HttpClient http, IOptions<DashboardOptions> 
         if (!answer.TryGetProperty("user", out var user) || user.ValueKind != JsonValueKind.Object)
             return "Signed in";
         return NameMembers
-            .Select(member => user.TryGetProperty(member, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null)
+            .Select(member => user.TryGetProperty(member, out var value) && value.ValueKind == JsonValueKind.String
+                ? value.GetString()
+                : null)
             .FirstOrDefault(text => !string.IsNullOrWhiteSpace(text)) ?? "Signed in";
     }
 }

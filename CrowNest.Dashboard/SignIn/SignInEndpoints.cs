@@ -20,16 +20,18 @@ internal static partial class SignInEndpoints
         endpoints.MapPost("/sign-out", EndAsync).AllowAnonymous();
     }
 
-    private static RazorComponentResult<SignInPage> Show(string? token, string? returnTo, bool? ended, bool? signedOut) => Page(
-        string.IsNullOrEmpty(token)
-            ? new { Situation = (ended, signedOut) switch
-            {
-                (true, _) => SignInSituation.SessionEnded,
-                (_, true) => SignInSituation.SignedOut,
-                _ => SignInSituation.NotSignedIn,
-            } }
-            : new { Situation = SignInSituation.Confirm, Token = token, ReturnTo = returnTo },
-        StatusCodes.Status200OK);
+    private static RazorComponentResult<SignInPage> Show(string? token, string? returnTo, bool? ended, bool? signedOut)
+    {
+        if (!string.IsNullOrEmpty(token))
+            return Page(new { Situation = SignInSituation.Confirm, Token = token, ReturnTo = returnTo }, StatusCodes.Status200OK);
+        var situation = (ended, signedOut) switch
+        {
+            (true, _) => SignInSituation.SessionEnded,
+            (_, true) => SignInSituation.SignedOut,
+            _ => SignInSituation.NotSignedIn,
+        };
+        return Page(new { Situation = situation }, StatusCodes.Status200OK);
+    }
 
     private static async Task<IResult> RedeemAsync(
         [FromForm] string? token,
@@ -68,7 +70,11 @@ internal static partial class SignInEndpoints
 
     /// <summary>The form is bound only so that its antiforgery token is checked.</summary>
     private static async Task<IResult> EndAsync(
-        [FromForm] string? reason, SessionIssuer issuer, ILogger<SessionIssuer> log, HttpContext context, CancellationToken cancellationToken)
+        [FromForm] string? reason,
+        SessionIssuer issuer,
+        ILogger<SessionIssuer> log,
+        HttpContext context,
+        CancellationToken cancellationToken)
     {
         if (SessionCookie.TokenOf(context.User) is { } token && !await issuer.EndAsync(token, cancellationToken))
             LogNotEnded(log, reason ?? "asked");

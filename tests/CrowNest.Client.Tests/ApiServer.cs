@@ -67,7 +67,8 @@ internal static class Samples
     public const string CommandId = "cmd_aaaaaaaaaaaaaaaaaaaaaaaa";
 
     public const string Sandbox = """
-        {"id":"sbx_aaaaaaaaaaaaaaaaaaaaaaaa","orgId":"org_1","projectId":"prj_1","status":"ready","templateId":"tpl_base","templateSlug":"base",
+        {"id":"sbx_aaaaaaaaaaaaaaaaaaaaaaaa","orgId":"org_1","projectId":"prj_1","status":"ready",
+        "templateId":"tpl_base","templateSlug":"base",
         "templateVersion":"2026-11-22","templateVersionId":"tplv_base_1","ttlMs":60000,"expiresAt":"2026-11-22T10:01:00.000Z",
         "metadata":{"a.b":"c"},"createdAt":"2026-11-22T10:00:00.000Z","unknownMember":{"x":1}}
         """;

@@ -7,6 +7,8 @@ namespace CrowNest.Dashboard.Tests;
 [Collection(DashboardCollection.Name)]
 public sealed class SandboxPagesTests(DashboardFixture dashboard)
 {
+    private const string ActiveName = "(document.activeElement.ariaLabel || document.activeElement.innerText || '').trim()";
+
     private FakeApi Api => dashboard.Api;
 
     [Fact]
@@ -16,7 +18,8 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
 
         await visitor.Page.GetByRole(AriaRole.Heading, new() { Name = "No sandbox is running" }).WaitForAsync();
 
-        Assert.Contains("curl -X POST http://127.0.0.1:8787/v1/sandboxes", await visitor.Page.Locator(".sample").InnerTextAsync(), StringComparison.Ordinal);
+        var sample = await visitor.Page.Locator(".sample").InnerTextAsync();
+        Assert.Contains("curl -X POST http://127.0.0.1:8787/v1/sandboxes", sample, StringComparison.Ordinal);
         await visitor.ScreenshotAsync("list-empty-light");
     }
 
@@ -26,7 +29,9 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
         var running = Api.AddSandbox("list", sandbox => sandbox with { Status = SandboxStatus.Running });
         var expired = Api.AddSandbox("list", sandbox => sandbox with
         {
-            Status = SandboxStatus.Destroyed, DestroyedReason = DestroyedReason.TtlExpired, DestroyedAt = DateTimeOffset.UtcNow.AddMinutes(-1),
+            Status = SandboxStatus.Destroyed,
+            DestroyedReason = DestroyedReason.TtlExpired,
+            DestroyedAt = DateTimeOffset.UtcNow.AddMinutes(-1),
         });
         await using var visitor = await dashboard.NewVisitorAsync("list");
 
@@ -77,7 +82,7 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
 
         await visitor.Page.Keyboard.PressAsync("n");
         var template = visitor.Page.GetByLabel("Template");
-        await Eventually.HoldsAsync(() => template.EvaluateAsync<bool>("e => e === document.activeElement"), "the first field has the focus");
+        await HasFocusAsync(template);
         await template.SelectOptionAsync("python");
         await visitor.Page.GetByLabel("Network").SelectOptionAsync("internet");
         await visitor.ScreenshotAsync("create-light");
@@ -119,7 +124,7 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
 
         await visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Kill", Exact = true }).ClickAsync();
         var keep = visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Keep" });
-        await Eventually.HoldsAsync(() => keep.EvaluateAsync<bool>("e => e === document.activeElement"), "the harmless answer has the focus");
+        await HasFocusAsync(keep);
         await visitor.Page.Keyboard.PressAsync("Escape");
         await visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Kill", Exact = true }).ClickAsync();
         await visitor.ScreenshotAsync("kill-light");
@@ -148,7 +153,11 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
         await visitor.Page.GetByText("The image crownest/python is missing.").WaitForAsync();
 
         var facts = await visitor.Page.Locator(".facts").InnerTextAsync();
-        foreach (var fact in new[] { "python-node", "runsc", "0.5 CPU, 512 MiB", "None", "Default project", "prj_default", sandbox.TemplateVersionId, "search", "build-4711" })
+        foreach (var fact in new[]
+        {
+            "python-node", "runsc", "0.5 CPU, 512 MiB", "None", "Default project", "prj_default", sandbox.TemplateVersionId, "search",
+            "build-4711",
+        })
             Assert.Contains(fact, facts, StringComparison.Ordinal);
         Assert.Equal(0, await visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Kill", Exact = true }).CountAsync());
         await visitor.ScreenshotAsync("sandbox-failed-light");
@@ -221,7 +230,7 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
         for (var i = 0; i < 14; i++)
         {
             await page.Keyboard.PressAsync("Tab");
-            var name = await page.EvaluateAsync<string>("(document.activeElement.ariaLabel || document.activeElement.innerText || '').trim()");
+            var name = await page.EvaluateAsync<string>(ActiveName);
             order.Add(name);
             if (name == sandbox.Id)
                 break;
@@ -265,4 +274,7 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
             _ => 99,
         };
     }
+
+    private static Task HasFocusAsync(ILocator element) => Eventually.HoldsAsync(
+        () => element.EvaluateAsync<bool>("e => e === document.activeElement"), $"{element} has the focus");
 }

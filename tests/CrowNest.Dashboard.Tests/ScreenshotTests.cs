@@ -3,7 +3,9 @@ using Microsoft.Playwright;
 
 namespace CrowNest.Dashboard.Tests;
 
-/// <summary>Every page in both themes and at phone width, as pictures under artifacts/screenshots; fails when a page is wider than its window.</summary>
+/// <summary>
+/// Every page in both themes and at phone width, as pictures under artifacts/screenshots; fails when a page is wider than its window.
+/// </summary>
 [Collection(DashboardCollection.Name)]
 public sealed class ScreenshotTests(DashboardFixture dashboard)
 {
@@ -30,8 +32,8 @@ public sealed class ScreenshotTests(DashboardFixture dashboard)
             await visitor.Page.GotoAsync(path);
             await visitor.Page.GetByText(ready).First.WaitForAsync();
             await visitor.ScreenshotAsync($"{name}-{scheme.ToString().ToLowerInvariant()}-{width}");
-            Assert.True(
-                await visitor.Page.EvaluateAsync<bool>("document.documentElement.scrollWidth <= window.innerWidth"), $"{name} is wider than {width}");
+            var fits = await visitor.Page.EvaluateAsync<bool>("document.documentElement.scrollWidth <= window.innerWidth");
+            Assert.True(fits, $"{name} is wider than {width}");
         }
 
         Assert.Empty(visitor.Complaints);
@@ -63,24 +65,40 @@ public sealed class ScreenshotTests(DashboardFixture dashboard)
         {
             Status = SandboxStatus.Running,
             Network = NetworkPolicy.Internet,
-            Metadata = new Dictionary<string, string> { ["team"] = "search", ["ci.job"] = "build-4711", ["branch"] = "feature/faster-index", ["x"] = "y" },
+            Metadata = new Dictionary<string, string>
+            {
+                ["team"] = "search",
+                ["ci.job"] = "build-4711",
+                ["branch"] = "feature/faster-index",
+                ["x"] = "y",
+            },
         });
-        api.AddSandbox(user, created => created with { Status = SandboxStatus.Idle, TemplateSlug = "python", CreatedAt = now.AddMinutes(-14), ExpiresAt = now.AddSeconds(48) });
-        api.AddSandbox(user, created => created with { Status = SandboxStatus.Creating, TemplateSlug = "node", CreatedAt = now });
-        api.AddSandbox(user, created => created with { Status = SandboxStatus.Expiring, TemplateSlug = "base", CreatedAt = now.AddHours(-3), ExpiresAt = now });
-        api.AddSandbox(user, created => created with { Status = SandboxStatus.Failed, CreatedAt = now.AddHours(-4), FailureMessage = "No image." });
-        api.AddSandbox(user, created => created with
+        Add(SandboxStatus.Idle, TimeSpan.FromMinutes(14), created => created with
         {
-            Status = SandboxStatus.Destroyed, DestroyedReason = DestroyedReason.TtlExpired, CreatedAt = now.AddHours(-5), DestroyedAt = now.AddHours(-4),
+            TemplateSlug = "python",
+            ExpiresAt = now.AddSeconds(48),
         });
-        api.AddSandbox(user, created => created with
+        Add(SandboxStatus.Creating, TimeSpan.Zero, created => created with { TemplateSlug = "node" });
+        Add(SandboxStatus.Expiring, TimeSpan.FromHours(3), created => created with { TemplateSlug = "base", ExpiresAt = now });
+        Add(SandboxStatus.Failed, TimeSpan.FromHours(4), created => created with { FailureMessage = "No image." });
+        Add(SandboxStatus.Destroyed, TimeSpan.FromHours(5), created => created with
         {
-            Status = SandboxStatus.Destroyed, DestroyedReason = DestroyedReason.UserKilled, CreatedAt = now.AddDays(-2), DestroyedAt = now.AddDays(-2),
+            DestroyedReason = DestroyedReason.TtlExpired,
+            DestroyedAt = now.AddHours(-4),
         });
-        api.AddCommand(user, sandbox.Id, "pip install --quiet numpy pandas && python -c 'import numpy, pandas; print(numpy.__version__)'").Exit(0);
+        Add(SandboxStatus.Destroyed, TimeSpan.FromDays(2), created => created with
+        {
+            DestroyedReason = DestroyedReason.UserKilled,
+            DestroyedAt = now.AddDays(-2),
+        });
+        api.AddCommand(user, sandbox.Id, "pip install --quiet numpy pandas && python -c 'import numpy; print(numpy.__version__)'").Exit(0);
         api.AddCommand(user, sandbox.Id, "sleep 600", started => started with { CreatedAt = now.AddSeconds(1) });
         api.AddCommand(user, sandbox.Id, "curl https://example.org").End(ended => ended with { Status = CommandStatus.TimedOut });
-        api.AddCommand(user, sandbox.Id, "./deploy.sh").End(ended => ended with { Status = CommandStatus.Canceled, TerminationSignal = "SIGTERM" });
+        api.AddCommand(user, sandbox.Id, "./deploy.sh").End(ended => ended with
+        {
+            Status = CommandStatus.Canceled,
+            TerminationSignal = "SIGTERM",
+        });
         var command = api.AddCommand(user, sandbox.Id, "npm test -- --reporter spec")
             .Write("\u001b[1m> suite@2.4.0 test\u001b[0m\n\n  \u001b[32m✓\u001b[0m parses an empty document \u001b[2m(3 ms)\u001b[0m\n")
             .Write("  \u001b[32m✓\u001b[0m keeps comments \u001b[2m(1 ms)\u001b[0m\n  \u001b[31m✗ rejects a lone surrogate\u001b[0m\n")
@@ -89,5 +107,8 @@ public sealed class ScreenshotTests(DashboardFixture dashboard)
             .Write("\n  \u001b[38;5;214m12 passed\u001b[0m, \u001b[1;31m2 failed\u001b[0m \u001b[7m exit \u001b[0m\n")
             .Exit(1);
         return (sandbox, command);
+
+        void Add(string status, TimeSpan age, Func<Sandbox, Sandbox> change) =>
+            api.AddSandbox(user, created => change(created with { Status = status, CreatedAt = now - age }));
     }
 }

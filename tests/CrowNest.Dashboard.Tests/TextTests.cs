@@ -29,7 +29,8 @@ public sealed class TextTests
     [InlineData(61_000L, "1 min 1 s")]
     [InlineData(7_200_000L, "2 h")]
     [InlineData(90_000_000L, "1 d 1 h")]
-    public void Took_Milliseconds_AreInWords(long? milliseconds, string expected) => Assert.Equal(expected, DurationText.Took(milliseconds));
+    public void Took_Milliseconds_AreInWords(long? milliseconds, string expected) =>
+        Assert.Equal(expected, DurationText.Took(milliseconds));
 
     [Theory]
     [InlineData("/", true)]
@@ -47,8 +48,18 @@ public sealed class TextTests
     {
         var sandbox = new Sandbox
         {
-            Id = "sbx_1", OrgId = "org_1", ProjectId = "prj_1", Status = "", TemplateId = "", TemplateSlug = "", TemplateVersion = "",
-            TemplateVersionId = "", TtlMs = 1, ExpiresAt = default, CreatedAt = default, Metadata = new Dictionary<string, string>(),
+            Id = "sbx_1",
+            OrgId = "org_1",
+            ProjectId = "prj_1",
+            Status = "",
+            TemplateId = "",
+            TemplateSlug = "",
+            TemplateVersion = "",
+            TemplateVersionId = "",
+            TtlMs = 1,
+            ExpiresAt = default,
+            CreatedAt = default,
+            Metadata = new Dictionary<string, string>(),
         };
 
         var words = SandboxStatus.All.Select(status => StatusLook.Of(sandbox with { Status = status }).Text).ToArray();
@@ -69,7 +80,9 @@ public sealed class TextTests
 
         DashboardOptions.Bind(options, configuration);
 
-        Assert.Equal(("secret", "http://127.0.0.1:8787", "/state"), (options.DeploymentSecret, options.ShownApiUrl, options.StateDirectory));
+        Assert.Equal("secret", options.DeploymentSecret);
+        Assert.Equal("http://127.0.0.1:8787", options.ShownApiUrl);
+        Assert.Equal("/state", options.StateDirectory);
         Assert.Equal("localhost;127.0.0.1;[::1]", options.AllowedHosts);
     }
 }
