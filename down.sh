@@ -99,6 +99,8 @@ remove_containers() {
   local ids
   mapfile -t ids < <(containers)
   ((${#ids[@]} == 0)) || engine rm --force --volumes "${ids[@]}"
+  # The worker's next start then closes their rows as destroyed, not as failed.
+  as_root touch "$state_directory/node/cleaned-up"
 }
 
 mounts() { awk -v folder="$state_directory/" 'index($2, folder) == 1 { print $2 }' /proc/self/mounts | sort -r; }

@@ -14,6 +14,11 @@ try
     await app.MapWorker().RunAsync();
     return 0;
 }
+catch (OperationCanceledException)
+{
+    // Stopped while it still waited for the engine or the database.
+    return 0;
+}
 catch (Exception exception) when (exception is OptionsValidationException or StartupException)
 {
     await Console.Error.WriteLineAsync($"The worker cannot start. {exception.Message}");

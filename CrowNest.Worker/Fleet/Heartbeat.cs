@@ -21,14 +21,16 @@ internal sealed partial class Heartbeat(
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
 
     private readonly TimeSpan _lease = TimeSpan.FromSeconds(options.Value.LeaseSeconds);
+    private string? _runtime;
     private bool _leaseFailed;
     private bool _snapshotFailed;
 
     /// <summary>Takes or renews the lease.</summary>
     public async Task RenewAsync(CancellationToken cancellationToken)
     {
-        var runtime = options.Value.Runtime ?? (await engine.GetInfoAsync(cancellationToken)).DefaultRuntime;
-        await workers.RenewLeaseAsync(node.Id, options.Value.AdvertisedUrl!, runtime, time.GetUtcNow(), _lease, cancellationToken);
+        // Asked once: an engine that is away for a moment is no reason to lose the lease.
+        _runtime ??= options.Value.Runtime ?? (await engine.GetInfoAsync(cancellationToken)).DefaultRuntime;
+        await workers.RenewLeaseAsync(node.Id, options.Value.AdvertisedUrl!, _runtime, time.GetUtcNow(), _lease, cancellationToken);
     }
 
     /// <summary>A clean stop: see the class.</summary>

@@ -119,7 +119,6 @@ internal sealed class EngineClient : IDisposable
             try
             {
                 using var response = await SendAsync(HttpMethod.Post, $"{path}/wait?condition=removed", null, cancellationToken);
-                await response.Content.CopyToAsync(Stream.Null, cancellationToken);
             }
             catch (EngineException gone) when (gone.Status == HttpStatusCode.NotFound)
             {
@@ -228,8 +227,9 @@ internal sealed class EngineClient : IDisposable
         }
         catch (HttpRequestException exception)
         {
-            throw new EngineException(
-                $"The container engine does not answer at {_socketPath}: {exception.InnerException?.Message ?? exception.Message}", null, exception);
+            // The system's own message for a missing socket speaks of addresses.
+            var why = Path.Exists(_socketPath) ? exception.InnerException?.Message ?? exception.Message : "there is no such socket";
+            throw new EngineException($"The container engine does not answer at {_socketPath}: {why}", null, exception);
         }
 
         // 304: a start or stop of what is already started or stopped.
