@@ -16,7 +16,7 @@ internal sealed class WorkerOptions
     /// <summary>Where API instances reach <see cref="ListenUrl"/>; default: the same.</summary>
     public string? AdvertisedUrl { get; set; }
 
-    /// <summary>Folder that holds <c>crownest-agent</c> and <c>crownest-launch</c>; default: <c>agent</c> beside the worker's program.</summary>
+    /// <summary>Folder with <c>crownest-agent</c> and <c>crownest-launch</c>; default: <c>agent</c> beside the worker's program.</summary>
     public string? AgentDirectory { get; set; }
 
     public string EngineSocket { get; set; } = "/var/run/docker.sock";
@@ -58,7 +58,7 @@ internal sealed class WorkerOptions
     public int MaxOpenFiles { get; set; } = 4096;
     public long MaxFileBytes { get; set; } = 4L * 1024 * 1024 * 1024;
 
-    /// <summary>The user of a sandbox is one of these uids, unique on the node. The template images know 700000 to 700999 by name.</summary>
+    /// <summary>The user of a sandbox is one of these uids, unique on the node. Template images know 700000 to 700999 by name.</summary>
     public int UidBase { get; set; } = 700_000;
     public int UidCount { get; set; } = 1000;
 

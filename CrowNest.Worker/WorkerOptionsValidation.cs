@@ -42,7 +42,8 @@ internal sealed class WorkerOptionsValidation : IValidateOptions<WorkerOptions>
             $"Subnet must be an IPv4 range like 10.219.0.0/16, it is '{options.Subnet}'");
         Check(options.DnsResolvers.All(IsIpv4), "DnsResolvers must be IPv4 addresses");
         Check(options.BlockedRanges.All(range => IPNetwork.TryParse(range, out _)), "BlockedRanges must be IPv4 ranges");
-        Check(options is { SweepInterval.Ticks: > 0, ReapInterval.Ticks: > 0, TemplateScanInterval.Ticks: > 0 }, "the intervals must be positive");
+        Check(options is { SweepInterval.Ticks: > 0, ReapInterval.Ticks: > 0, TemplateScanInterval.Ticks: > 0 },
+            "the intervals must be positive");
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
 
         void Check(bool holds, string rule)

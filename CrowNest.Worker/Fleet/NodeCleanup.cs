@@ -49,7 +49,8 @@ internal static class NodeCleanup
     {
         var containers = await engine.ListContainersAsync(state.ContainerLabel, cancellationToken);
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = cancellationToken };
-        await Parallel.ForEachAsync(containers, parallel, async (container, token) => await engine.RemoveContainerAsync(container.Id, token));
+        await Parallel.ForEachAsync(
+            containers, parallel, async (container, token) => await engine.RemoveContainerAsync(container.Id, token));
         return containers.Count;
     }
 }

@@ -19,7 +19,8 @@ internal sealed class NodeState : IDisposable
         if (DeploymentId.Length != 8 || !DeploymentId.All(char.IsAsciiHexDigitLower))
         {
             held.Dispose();
-            throw new StartupException($"{System.IO.Path.Combine(path, "deployment-id")} must hold eight hex digits, not '{DeploymentId}'.");
+            throw new StartupException(
+                $"{System.IO.Path.Combine(path, "deployment-id")} must hold eight hex digits, not '{DeploymentId}'.");
         }
 
         Sockets = System.IO.Path.Combine(path, "run");
@@ -61,7 +62,8 @@ internal sealed class NodeState : IDisposable
         catch (IOException exception)
         {
             throw new StartupException(
-                $"Another worker uses the state folder {path}. Stop it, or give this one a CrowNest__StateDirectory of its own.", exception);
+                $"Another worker uses the state folder {path}. Stop it, or give this one a CrowNest__StateDirectory of its own.",
+                exception);
         }
 
         return new NodeState(path, held);

@@ -23,7 +23,8 @@ internal static partial class InternalApi
         return group;
     }
 
-    private static async ValueTask<object?> AuthorizeAsync(EndpointFilterInvocationContext context, EndpointFilterDelegate next, byte[] expected)
+    private static async ValueTask<object?> AuthorizeAsync(
+        EndpointFilterInvocationContext context, EndpointFilterDelegate next, byte[] expected)
     {
         var header = context.HttpContext.Request.Headers.Authorization.ToString();
         var given = header.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase) ? header[Scheme.Length..] : "";
@@ -32,7 +33,8 @@ internal static partial class InternalApi
             : Error(StatusCodes.Status401Unauthorized, ErrorCodes.Unauthorized, "The deployment's secret is wanted.");
     }
 
-    private static async ValueTask<object?> MapErrorsAsync(EndpointFilterInvocationContext context, EndpointFilterDelegate next, ILogger logger)
+    private static async ValueTask<object?> MapErrorsAsync(
+        EndpointFilterInvocationContext context, EndpointFilterDelegate next, ILogger logger)
     {
         try
         {

@@ -105,8 +105,9 @@ internal sealed class FirewallRules(NetworkNames names)
         (string Table, string Chain)[] chains = [("filter", names.ForwardChain), ("filter", names.InputChain), ("nat", names.NatChain)];
         foreach (var (table, chain) in chains)
         {
-            var (missing, _, _) = await HostProgram.TryRunAsync("iptables", ["-w", LockWait, "-t", table, "-n", "-L", chain], null, cancellationToken);
-            if (missing == 0)
+            var (exitCode, _, _) = await HostProgram.TryRunAsync(
+                "iptables", ["-w", LockWait, "-t", table, "-n", "-L", chain], null, cancellationToken);
+            if (exitCode == 0)
             {
                 await HostProgram.RunAsync("iptables", ["-w", LockWait, "-t", table, "-F", chain], null, cancellationToken);
                 await HostProgram.RunAsync("iptables", ["-w", LockWait, "-t", table, "-X", chain], null, cancellationToken);
@@ -116,7 +117,8 @@ internal sealed class FirewallRules(NetworkNames names)
 
     private static async Task<bool> StandsAsync(string table, string[] rule, CancellationToken cancellationToken)
     {
-        var (exitCode, _, _) = await HostProgram.TryRunAsync("iptables", ["-w", LockWait, "-t", table, "-C", .. rule], null, cancellationToken);
+        var (exitCode, _, _) = await HostProgram.TryRunAsync(
+            "iptables", ["-w", LockWait, "-t", table, "-C", .. rule], null, cancellationToken);
         return exitCode == 0;
     }
 }

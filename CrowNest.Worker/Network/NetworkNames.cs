@@ -19,8 +19,8 @@ internal sealed class NetworkNames(string deploymentId)
     public string Link(int index) => $"{LinkPrefix}{index:x4}";
 
     /// <summary>The index of a link of this deployment, or null.</summary>
-    public int? IndexOf(string interfaceName) =>
-        interfaceName.StartsWith(LinkPrefix, StringComparison.Ordinal)
-        && int.TryParse(interfaceName.AsSpan(LinkPrefix.Length), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var index)
+    public int? IndexOf(string name) =>
+        name.StartsWith(LinkPrefix, StringComparison.Ordinal)
+        && int.TryParse(name.AsSpan(LinkPrefix.Length), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var index)
             ? index : null;
 }

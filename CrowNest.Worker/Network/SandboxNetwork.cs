@@ -183,7 +183,7 @@ internal sealed partial class SandboxNetwork(
         await File.WriteAllTextAsync("/proc/sys/net/ipv4/ip_forward", "1", cancellationToken);
     }
 
-    /// <summary>The block of an earlier start if the bridge has one, else the first that no address and no route of the node overlaps.</summary>
+    /// <summary>The block of an earlier start if the bridge has one, else the first that overlaps no address and no route.</summary>
     private async Task<AddressBlock> ChooseBlockAsync(CancellationToken cancellationToken)
     {
         var used = new List<IPNetwork>();
@@ -217,11 +217,11 @@ internal sealed partial class SandboxNetwork(
 
         var seed = uint.Parse(node.State.DeploymentId, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
         var blocks = AddressBlock.In(IPNetwork.Parse(options.Value.Subnet), options.Value.UidCount, seed).ToList();
-        var kept = blocks.Where(block => block.Gateway == own).ToList();
-        return kept.Count > 0 ? kept[0] : blocks.Where(block => !used.Any(block.Overlaps)).Select(block => (AddressBlock?)block).FirstOrDefault()
+        return blocks.Where(block => block.Gateway == own).Concat(blocks.Where(block => !used.Any(block.Overlaps)))
+            .Select(block => (AddressBlock?)block).FirstOrDefault()
             ?? throw new HostProgramException(
-                $"No part of {options.Value.Subnet} is free for {options.Value.UidCount} sandboxes: set Worker__Subnet to a range that the node "
-                + "does not use.");
+                $"No part of {options.Value.Subnet} is free for {options.Value.UidCount} sandboxes: set Worker__Subnet to a range that "
+                + "the node does not use.");
     }
 
     private static IPNetwork Network(IPAddress address, int prefixLength)

@@ -187,7 +187,8 @@ internal sealed class EngineClient : IDisposable
         if (Version.Parse(engine.ApiVersion) < WrittenFor)
         {
             throw new EngineException(
-                $"The container engine {engine.Version} speaks API {engine.ApiVersion}; {WrittenFor} (Docker 20.10) or newer is needed.", null);
+                $"The container engine {engine.Version} speaks API {engine.ApiVersion}; {WrittenFor} (Docker 20.10) or newer is needed.",
+                null);
         }
 
         var version = engine.MinAPIVersion is { } oldest && Version.Parse(oldest) > WrittenFor ? Version.Parse(oldest) : WrittenFor;
@@ -214,7 +215,8 @@ internal sealed class EngineClient : IDisposable
         }
         catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new EngineException($"The container engine did not answer {method} {path} within {CallLimit.TotalSeconds} s.", null, exception);
+            throw new EngineException(
+                $"The container engine did not answer {method} {path} within {CallLimit.TotalSeconds} s.", null, exception);
         }
     }
 

@@ -9,7 +9,7 @@ internal static class HostProgram
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
 
     /// <summary>Its standard output.</summary>
-    /// <exception cref="HostProgramException">It is missing, ended with an error (its own words are in the message), or took too long.</exception>
+    /// <exception cref="HostProgramException">It is missing, ended with an error (the message has its words), or took too long.</exception>
     public static async Task<string> RunAsync(string program, string[] arguments, string? input, CancellationToken cancellationToken)
     {
         var (exitCode, output, error) = await TryRunAsync(program, arguments, input, cancellationToken);
@@ -60,7 +60,8 @@ internal static class HostProgram
         {
             process.Kill(entireProcessTree: true);
             cancellationToken.ThrowIfCancellationRequested();
-            throw new HostProgramException($"{program} {string.Join(' ', arguments)} did not end within {Limit.TotalSeconds} s.", exception);
+            throw new HostProgramException(
+                $"{program} {string.Join(' ', arguments)} did not end within {Limit.TotalSeconds} s.", exception);
         }
     }
 }

@@ -9,7 +9,7 @@ using CrowNest.Worker.Templates;
 
 namespace CrowNest.Worker.Sandboxes;
 
-/// <summary>Makes, finds again and removes the containers of sandboxes, with all that belongs to one: socket folder, uid, network link.</summary>
+/// <summary>Makes, finds again and removes containers of sandboxes, with all that belongs to one: socket folder, uid, network link.</summary>
 internal sealed partial class SandboxContainers(
     EngineClient engine, Node node, SandboxSpec spec, UidRange uids, SandboxNetwork network, ILogger<SandboxContainers> logger)
 {
@@ -25,7 +25,8 @@ internal sealed partial class SandboxContainers(
 
     public bool Owns(string name) => _owned.ContainsKey(name);
 
-    public bool TryGet(string containerId, [NotNullWhen(true)] out SandboxContainer? container) => _byId.TryGetValue(containerId, out container);
+    public bool TryGet(string containerId, [NotNullWhen(true)] out SandboxContainer? container) =>
+        _byId.TryGetValue(containerId, out container);
 
     /// <summary>A started container with an agent that answers and has no identity yet. When it fails, nothing is left of it.</summary>
     public async Task<SandboxContainer> CreateAsync(TemplateImage image, double cpus, int memoryMb, CancellationToken cancellationToken)
@@ -81,7 +82,8 @@ internal sealed partial class SandboxContainers(
     }
 
     /// <summary>Takes a container of an earlier start of this worker; null when its agent does not answer.</summary>
-    public async Task<(SandboxContainer Container, string? SandboxId)?> AttachAsync(EngineContainer found, CancellationToken cancellationToken)
+    public async Task<(SandboxContainer Container, string? SandboxId)?> AttachAsync(
+        EngineContainer found, CancellationToken cancellationToken)
     {
         var details = await engine.FindContainerAsync(found.Id, cancellationToken);
         if (details is not { State.Running: true }
@@ -217,7 +219,8 @@ internal sealed partial class SandboxContainers(
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new EngineException($"The agent of container {container.Name} did not answer within {AgentStartLimit.TotalSeconds} s.", null);
+            throw new EngineException(
+                $"The agent of container {container.Name} did not answer within {AgentStartLimit.TotalSeconds} s.", null);
         }
     }
 

@@ -22,7 +22,9 @@ internal sealed partial class SandboxEndings(
     /// <summary>Removes the container of an <c>expiring</c> sandbox and makes the row <c>destroyed</c>.</summary>
     public Task DestroyAsync(string id) => RunAsync(id, () => DestroyOnceAsync(id));
 
-    /// <summary>Makes the row <c>failed</c> and removes what is left of the container; an <c>expiring</c> row becomes <c>destroyed</c>.</summary>
+    /// <summary>
+    /// Makes the row <c>failed</c> and removes what is left of the container; an <c>expiring</c> row becomes <c>destroyed</c>.
+    /// </summary>
     /// <param name="message">For people; no host path.</param>
     public Task FailAsync(string id, string message) => RunAsync(id, () => FailOnceAsync(id, message));
 

@@ -31,12 +31,6 @@ internal sealed class SandboxSpec(IOptions<WorkerOptions> options, Node node, Re
     public string Fingerprint(TemplateImage image, double cpus, int memoryMb) =>
         _fingerprints.GetOrAdd((image.ImageId, cpus, memoryMb), _ => ComputeFingerprint(image, cpus, memoryMb));
 
-    private string ComputeFingerprint(TemplateImage image, double cpus, int memoryMb)
-    {
-        var spec = Build(image, cpus, memoryMb, uid: 0, name: "") with { Labels = new Dictionary<string, string>() };
-        return Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(spec)))[..16];
-    }
-
     public ContainerSpec Build(TemplateImage image, double cpus, int memoryMb, int uid, string name) => new()
     {
         Image = image.ImageId,
@@ -66,8 +60,8 @@ internal sealed class SandboxSpec(IOptions<WorkerOptions> options, Node node, Re
             Binds = [$"{node.Agent.InstalledAt}:/opt/crownest:ro", $"{node.State.SocketFolder(name)}:/run/crownest"],
             Tmpfs = new Dictionary<string, string>
             {
-                ["/workspace"] = $"rw,exec,nosuid,nodev,{Size(_options.WorkspaceMb, _options.WorkspaceInodes)},mode=0755,uid={uid},gid={uid}",
-                ["/home/sandbox"] = $"rw,exec,nosuid,nodev,{Size(_options.HomeMb, _options.HomeInodes)},mode=0755,uid={uid},gid={uid}",
+                ["/workspace"] = $"rw,exec,nosuid,nodev,{Size(_options.WorkspaceMb, _options.WorkspaceInodes)},{OwnedBy(uid)}",
+                ["/home/sandbox"] = $"rw,exec,nosuid,nodev,{Size(_options.HomeMb, _options.HomeInodes)},{OwnedBy(uid)}",
                 ["/tmp"] = $"rw,exec,nosuid,nodev,{Size(_options.TmpMb, _options.TmpInodes)},mode=1777",
                 // The engine's own has no limit on inodes.
                 ["/dev/shm"] = $"rw,noexec,nosuid,nodev,{Size(_options.TmpMb, _options.TmpInodes)},mode=1777",
@@ -88,6 +82,14 @@ internal sealed class SandboxSpec(IOptions<WorkerOptions> options, Node node, Re
             RestartPolicy = new("no"),
         },
     };
+
+    private string ComputeFingerprint(TemplateImage image, double cpus, int memoryMb)
+    {
+        var spec = Build(image, cpus, memoryMb, uid: 0, name: "") with { Labels = new Dictionary<string, string>() };
+        return Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(spec)))[..16];
+    }
+
+    private static string OwnedBy(int uid) => $"mode=0755,uid={uid},gid={uid}";
 
     private static string Size(int mebibytes, int inodes) => $"size={mebibytes}m,nr_inodes={inodes}";
 

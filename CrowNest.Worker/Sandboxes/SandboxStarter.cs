@@ -17,8 +17,8 @@ namespace CrowNest.Worker.Sandboxes;
 /// the caller is gone; the row then has its deadline like every other.
 /// </summary>
 internal sealed partial class SandboxStarter(
-    Node node, NodeCapacity capacity, WarmPool pool, CreationGate gate, SandboxContainers containers, SandboxSpec spec, SandboxNetwork network,
-    TemplateImages templates, LiveSandboxes live, SandboxStore sandboxes, IHostApplicationLifetime lifetime, TimeProvider time,
+    Node node, NodeCapacity capacity, WarmPool pool, CreationGate gate, SandboxContainers containers, SandboxSpec spec,
+    SandboxNetwork network, TemplateImages templates, LiveSandboxes live, SandboxStore sandboxes, IHostApplicationLifetime lifetime, TimeProvider time,
     ILogger<SandboxStarter> logger)
 {
     /// <summary>A warm agent answers in a millisecond; one that needs longer is not worth waiting for.</summary>
@@ -26,7 +26,7 @@ internal sealed partial class SandboxStarter(
 
     private readonly ConcurrentDictionary<string, Lazy<Task<SandboxStarted>>> _starting = new();
 
-    /// <summary>Whether this sandbox is on its way; a row that is <c>starting</c> without this has been forgotten by an earlier start.</summary>
+    /// <summary>Whether this sandbox is on its way; a row that is <c>starting</c> otherwise was left by an earlier start.</summary>
     public bool IsStarting(string sandboxId) => _starting.ContainsKey(sandboxId);
 
     /// <summary>A repeated request for the same sandbox gets the same answer.</summary>

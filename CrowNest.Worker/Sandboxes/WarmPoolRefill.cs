@@ -60,7 +60,8 @@ internal sealed partial class WarmPoolRefill(
 
     private void StartDue(CancellationToken stoppingToken)
     {
-        while (time.GetUtcNow().UtcTicks >= Volatile.Read(ref _pausedUntilTicks) && MostWanted() is var (image, fingerprint) && gate.TryEnter() is { } place)
+        while (time.GetUtcNow().UtcTicks >= Volatile.Read(ref _pausedUntilTicks)
+            && MostWanted() is var (image, fingerprint) && gate.TryEnter() is { } place)
         {
             lock (_lock)
             {

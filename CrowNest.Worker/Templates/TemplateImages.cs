@@ -43,7 +43,8 @@ internal sealed partial class TemplateImages(EngineClient engine, TemplateVersio
             foreach (var image in found.Values.Where(image => !_registered.Contains(image.VersionId)))
             {
                 var row = new TemplateVersionRow(
-                    image.VersionId, TemplateSlugs.TemplateId(image.Slug), image.Slug, image.Version, image.ImageId, image.Network, image.CreatedAt);
+                    image.VersionId, TemplateSlugs.TemplateId(image.Slug), image.Slug, image.Version, image.ImageId, image.Network,
+                    image.CreatedAt);
                 if (await store.AddAsync(row, cancellationToken))
                 {
                     _registered.Add(image.VersionId);

@@ -194,6 +194,10 @@ internal sealed class TestNode : IAsyncDisposable
     public Task<SandboxRow> RowBecomesAsync(string id, string state, TimeSpan? within = null) =>
         Eventually.GivesAsync(() => RowAsync(id), row => row.State == state, $"sandbox {id} becomes {state}", within);
 
+    /// <summary>Waits until so many sandboxes are warm.</summary>
+    public Task PoolHoldsAsync(int count) =>
+        Eventually.HoldsAsync(() => Pool.CountByVersion().Values.Sum() == count, $"{count} warm", TimeSpan.FromSeconds(30));
+
     /// <summary>What a kill does: the API marks the row and asks the worker to look.</summary>
     public async Task<HttpResponseMessage> KillAsync(string id)
     {

@@ -28,7 +28,8 @@ public sealed class NodeSettingsTests
 
         var failures = string.Join('\n', new WorkerOptionsValidation().Validate(null, options).Failures!);
 
-        foreach (var name in new[] { "Id", "MaxProcesses", "Subnet", "DnsResolvers", "Capacity", "WarmPoolSize", "LeaseSeconds", "ListenUrl" })
+        string[] wrong = ["Id", "MaxProcesses", "Subnet", "DnsResolvers", "Capacity", "WarmPoolSize", "LeaseSeconds", "ListenUrl"];
+        foreach (var name in wrong)
         {
             Assert.Contains($"Worker: {name}", failures, StringComparison.Ordinal);
         }

@@ -48,7 +48,8 @@ public sealed class EngineClientTests : IDisposable
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
         var created = await CreateAsync("exit 7");
-        await foreach (var happened in _engine.WatchContainersAsync(_label, () => _engine.StartContainerAsync(created, limit.Token), limit.Token))
+        var events = _engine.WatchContainersAsync(_label, () => _engine.StartContainerAsync(created, limit.Token), limit.Token);
+        await foreach (var happened in events)
         {
             Assert.Equal(("die", created, "7"), (happened.Action, happened.Actor.Id, happened.Actor.Attributes["exitCode"]));
             break;

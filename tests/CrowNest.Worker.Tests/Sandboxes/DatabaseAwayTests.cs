@@ -23,11 +23,13 @@ public sealed class DatabaseAwayTests(BackingServices backing)
         await node.Engine.RemoveContainerAsync(lostStarted.ContainerId, CancellationToken.None);
         using var refused = await node.PostAsync(request);
         await Eventually.HoldsAsync(
-            async () => (await node.RowAsync(due)).ExpiresAt.AddSeconds(6) < DateTimeOffset.UtcNow, "the deadline has passed", TimeSpan.FromSeconds(20));
+            async () => (await node.RowAsync(due)).ExpiresAt.AddSeconds(6) < DateTimeOffset.UtcNow, "the deadline has passed",
+            TimeSpan.FromSeconds(20));
         node.Relay.Restore();
 
         Assert.False(refused.IsSuccessStatusCode);
-        Assert.Equal(DestroyedReason.TtlExpired, (await node.RowBecomesAsync(due, SandboxStatus.Destroyed, TimeSpan.FromSeconds(15))).DestroyedReason);
+        var ended = await node.RowBecomesAsync(due, SandboxStatus.Destroyed, TimeSpan.FromSeconds(15));
+        Assert.Equal(DestroyedReason.TtlExpired, ended.DestroyedReason);
         await node.RowBecomesAsync(lost, SandboxStatus.Failed, TimeSpan.FromSeconds(15));
         Assert.False(await TestNode.ContainerExistsAsync(dueStarted.ContainerId));
         Assert.Equal((0, "fine\n"), await node.ExecAsync(kept, "echo fine"));

@@ -68,7 +68,8 @@ public sealed class InternalApiTests(BackingServices backing)
 
         var snapshot = await Eventually.GivesAsync(
             async () => (await registry.ReadAsync([workerId])).SingleOrDefault(),
-            s => s is { Running: 1, Capacity: 7 } && s.WarmByTemplateVersion.GetValueOrDefault(version) == 1, "stock and load", TimeSpan.FromSeconds(20));
+            s => s is { Running: 1, Capacity: 7 } && s.WarmByTemplateVersion.GetValueOrDefault(version) == 1, "stock and load",
+            TimeSpan.FromSeconds(20));
         Assert.Equal(node.Http.BaseAddress!.ToString().TrimEnd('/'), snapshot!.Url);
         Assert.Equal(4, snapshot.WarmByTemplateVersion.Count);
 

@@ -25,7 +25,8 @@ public sealed class IsolationTests(BackingServices backing)
             + "NoNewPrivs:1\nSeccomp:2\n");
 
         // Identity.
-        await GivesAsync("echo $CROWNEST $CROWNEST_SANDBOX_ID $CROWNEST_ORG_ID $CROWNEST_PROJECT_ID $CROWNEST_TEMPLATE_ID $CROWNEST_WORKSPACE",
+        await GivesAsync(
+            "echo $CROWNEST $CROWNEST_SANDBOX_ID $CROWNEST_ORG_ID $CROWNEST_PROJECT_ID $CROWNEST_TEMPLATE_ID $CROWNEST_WORKSPACE",
             $"1 {id} org_test prj_test tpl_base /workspace\n");
         await GivesAsync("hostname", "sandbox\n");
 

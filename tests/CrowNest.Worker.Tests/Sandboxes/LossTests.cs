@@ -67,8 +67,7 @@ public sealed class LossTests(BackingServices backing)
     public async Task WarmOne_Dies_IsReplacedAndNeverClaimed()
     {
         await using var node = await TestNode.StartAsync(backing, ("WarmPoolSize:base", "1"));
-        var version = node.BaseImage.VersionId;
-        await Eventually.HoldsAsync(() => node.Pool.CountByVersion().GetValueOrDefault(version) == 1, "a warm one", TimeSpan.FromSeconds(20));
+        await node.PoolHoldsAsync(1);
         var before = Assert.Single(await node.Engine.ListContainersAsync(node.Node.State.ContainerLabel, CancellationToken.None));
 
         await node.Engine.KillContainerAsync(before.Id, CancellationToken.None);
@@ -76,15 +75,14 @@ public sealed class LossTests(BackingServices backing)
         var (_, started) = await node.CreateAsync();
         Assert.NotEqual(before.Id, started.ContainerId);
         await Eventually.HoldsAsync(async () => !await TestNode.ContainerExistsAsync(before.Id), "the dead one is removed");
-        await Eventually.HoldsAsync(() => node.Pool.CountByVersion().GetValueOrDefault(version) == 1, "the refill", TimeSpan.FromSeconds(20));
+        await node.PoolHoldsAsync(1);
     }
 
     [Fact]
     public async Task WarmOne_HangsAtTheClaim_NextOneIsTaken()
     {
         await using var node = await TestNode.StartAsync(backing, ("WarmPoolSize:base", "1"));
-        var version = node.BaseImage.VersionId;
-        await Eventually.HoldsAsync(() => node.Pool.CountByVersion().GetValueOrDefault(version) == 1, "a warm one", TimeSpan.FromSeconds(20));
+        await node.PoolHoldsAsync(1);
         var hung = Assert.Single(await node.Engine.ListContainersAsync(node.Node.State.ContainerLabel, CancellationToken.None));
         var pid = (await node.Engine.FindContainerAsync(hung.Id, CancellationToken.None))!.State.Pid;
         await Worker.Runtime.HostProgram.RunAsync("kill", ["-STOP", $"{pid}"], null, CancellationToken.None);
@@ -103,7 +101,7 @@ public sealed class LossTests(BackingServices backing)
         var (killed, _) = await node.CreateAsync();
         var (expired, _) = await node.CreateAsync(ttlMs: 1000 * 60);
         var version = node.BaseImage.VersionId;
-        await Eventually.HoldsAsync(() => node.Pool.CountByVersion().GetValueOrDefault(version) == 2, "two warm ones", TimeSpan.FromSeconds(20));
+        await node.PoolHoldsAsync(2);
         await node.ExecAsync(id, "echo kept > /workspace/file");
         var before = await node.Engine.ListContainersAsync(node.Node.State.ContainerLabel, CancellationToken.None);
 
@@ -133,7 +131,7 @@ public sealed class LossTests(BackingServices backing)
     {
         await using var node = await TestNode.StartAsync(backing, ("WarmPoolSize:base", "1"));
         var (id, _) = await node.CreateAsync();
-        await Eventually.HoldsAsync(() => node.Pool.CountByVersion().Count == 1, "a warm one", TimeSpan.FromSeconds(20));
+        await node.PoolHoldsAsync(1);
 
         await node.CrashAsync();
         node.Set("DefaultMemoryMb", "512");
@@ -150,7 +148,7 @@ public sealed class LossTests(BackingServices backing)
     {
         await using var node = await TestNode.StartAsync(backing, ("WarmPoolSize:base", "1"));
         var (id, started) = await node.CreateAsync(ttlMs: 3_600_000);
-        await Eventually.HoldsAsync(() => node.Pool.CountByVersion().Count == 1, "a warm one", TimeSpan.FromSeconds(20));
+        await node.PoolHoldsAsync(1);
 
         await node.StopAsync();
 
@@ -186,7 +184,8 @@ public sealed class LossTests(BackingServices backing)
         var name = $"crownest-{node.Node.State.DeploymentId}-leftover";
         Directory.CreateDirectory(node.Node.State.SocketFolder(name));
         Directory.CreateDirectory(node.Node.State.SocketFolder("nothing"));
-        var container = await node.Engine.CreateContainerAsync(name, spec.Build(node.BaseImage, 1, 256, 700_999, name), CancellationToken.None);
+        var container = await node.Engine.CreateContainerAsync(
+            name, spec.Build(node.BaseImage, 1, 256, 700_999, name), CancellationToken.None);
         await node.Engine.StartContainerAsync(container.Id, CancellationToken.None);
 
         await Eventually.HoldsAsync(async () => !await TestNode.ContainerExistsAsync(container.Id), "the leftover is removed");

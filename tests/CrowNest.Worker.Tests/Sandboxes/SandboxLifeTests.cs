@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Net;
 using CrowNest.Contracts;
-using CrowNest.Testing;
 using Xunit;
 
 namespace CrowNest.Worker.Tests.Sandboxes;
@@ -30,8 +29,7 @@ public sealed class SandboxLifeTests(BackingServices backing)
     public async Task Start_WithWarmOnes_ClaimsAndPoolRefills()
     {
         await using var node = await TestNode.StartAsync(backing, ("WarmPoolSize:base", "2"));
-        var version = node.BaseImage.VersionId;
-        await Eventually.HoldsAsync(() => node.Pool.CountByVersion().GetValueOrDefault(version) == 2, "two warm ones", TimeSpan.FromSeconds(20));
+        await node.PoolHoldsAsync(2);
 
         var (first, started) = await node.CreateAsync();
         var (second, alsoStarted) = await node.CreateAsync();
@@ -40,7 +38,7 @@ public sealed class SandboxLifeTests(BackingServices backing)
         Assert.True(alsoStarted.Warm);
         Assert.NotEqual(started.ContainerId, alsoStarted.ContainerId);
         Assert.NotEqual(first, second);
-        await Eventually.HoldsAsync(() => node.Pool.CountByVersion().GetValueOrDefault(version) == 2, "the refill", TimeSpan.FromSeconds(20));
+        await node.PoolHoldsAsync(2);
     }
 
     [Fact]

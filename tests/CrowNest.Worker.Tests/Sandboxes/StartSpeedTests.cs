@@ -35,7 +35,7 @@ public sealed class StartSpeedTests(BackingServices backing, ITestOutputHelper o
         using var last = await node.PostAsync((await node.AddRowAsync()) with { MemoryMb = 300 });
         cold.Stop();
         var median = times.Order().ElementAt(Count / 2);
-        output.WriteLine($"warm starts, ms: {string.Join(' ', times.Select(t => t.ToString("0.0", System.Globalization.CultureInfo.InvariantCulture)))}");
+        output.WriteLine($"warm starts, ms: {string.Join(' ', times.Select(t => Math.Round(t, 1)))}");
         output.WriteLine($"cold start, ms: {cold.ElapsedMilliseconds}");
         Assert.InRange(median, 0, cold.Elapsed.TotalMilliseconds / 4);
     }
