@@ -12,6 +12,9 @@ internal sealed partial class ContainerWatch(
     private static readonly TimeSpan ReconnectPause = TimeSpan.FromSeconds(1);
     private const int HealthAttempts = 2;
 
+    /// <summary>A sandbox that does its worst delays its agent by a third of a second; a busy node by more.</summary>
+    private static readonly TimeSpan HealthLimit = TimeSpan.FromSeconds(5);
+
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
         Task.WhenAll(WatchEventsAsync(stoppingToken), CheckSuspectsAsync(stoppingToken));
 
@@ -117,11 +120,14 @@ internal sealed partial class ContainerWatch(
     /// <summary>An agent of another sandbox is none: it was not us who gave it that identity.</summary>
     private static async Task<bool> IsHealthyAsync(LiveSandbox sandbox, CancellationToken cancellationToken)
     {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(HealthLimit);
         try
         {
-            return (await sandbox.Agent.GetHealthAsync(cancellationToken)).SandboxId == sandbox.Id;
+            return (await sandbox.Agent.GetHealthAsync(limit.Token)).SandboxId == sandbox.Id;
         }
-        catch (Exception exception) when (exception is AgentUnavailableException or AgentErrorException or ObjectDisposedException)
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested && exception
+            is AgentUnavailableException or AgentErrorException or ObjectDisposedException or OperationCanceledException)
         {
             return false;
         }

@@ -47,7 +47,7 @@ public sealed class LossTests(BackingServices backing)
 
         node.Live.Suspect(id);
 
-        var row = await node.RowBecomesAsync(id, SandboxStatus.Failed, TimeSpan.FromSeconds(30));
+        var row = await node.RowBecomesAsync(id, SandboxStatus.Failed, TimeSpan.FromSeconds(60));
         Assert.Contains("does not answer", row.FailureMessage, StringComparison.Ordinal);
     }
 
