@@ -156,13 +156,17 @@ public sealed class FaultTests(StackFixture stack)
     {
         var command = await stack.StartCommandAsync(sandboxId, Counting);
         var midway = new TaskCompletionSource();
-        var following = Output.FollowAsync(stack.Client, command.Id, seq =>
-        {
-            if (seq > 20)
+        var following = Output.FollowAsync(
+            stack.Client,
+            command.Id,
+            seq =>
             {
-                midway.TrySetResult();
-            }
-        });
+                if (seq > 20)
+                {
+                    midway.TrySetResult();
+                }
+            },
+            stack.AnswersAgainAsync);
         await Task.WhenAny(midway.Task, following).WaitAsync(StackFixture.Patience);
         return (command, following);
     }

@@ -79,6 +79,7 @@ public sealed class StackFixture : IAsyncLifetime
 
     public async Task DisposeAsync()
     {
+        await AnswersAgainAsync();
         foreach (var sandbox in (await Client.Sandboxes.ListAsync(new ListSandboxesOptions { Limit = 500 })).Data)
         {
             await Client.Sandboxes.KillAsync(sandbox.Id);
