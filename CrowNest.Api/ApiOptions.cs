@@ -107,7 +107,8 @@ internal sealed class ApiOptionsValidator : IValidateOptions<ApiOptions>
     {
         var wrong = new List<string>();
         Check(IsHttpUrl(options.ListenUrl), "Api:ListenUrl must be an http or https URL.");
-        Check(options.PublicBaseUrl is null || IsHttpUrl(options.PublicBaseUrl), "Api:PublicBaseUrl must be an http or https URL without query.");
+        Check(options.PublicBaseUrl is null || IsHttpUrl(options.PublicBaseUrl),
+            "Api:PublicBaseUrl must be an http or https URL without query.");
         Check(IsHttpUrl(options.DashboardUrl), "Api:DashboardUrl must be an http or https URL.");
         Check(options.RateLimitPerMinute > 0, "Api:RateLimitPerMinute must be positive.");
         Check(options.Plans.ContainsKey(PlanLimits.Free), "Api:Plans must have the plan 'free'.");
@@ -125,7 +126,8 @@ internal sealed class ApiOptionsValidator : IValidateOptions<ApiOptions>
             "Api:Resources: MinMemoryMb <= DefaultMemoryMb <= MaxMemoryMb must hold.");
         Check(options.DownloadUrlLifetime > TimeSpan.Zero && options.SessionLifetime > TimeSpan.Zero
             && options.LauncherSessionLifetime > TimeSpan.Zero && options.SignInLinkLifetime > TimeSpan.Zero
-            && options.EarlyHeadersAfter > TimeSpan.Zero && options.HeartbeatInterval > TimeSpan.Zero, "Api: every duration must be positive.");
+            && options.EarlyHeadersAfter > TimeSpan.Zero && options.HeartbeatInterval > TimeSpan.Zero,
+            "Api: every duration must be positive.");
         return wrong.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(wrong);
 
         void Check(bool holds, string otherwise)

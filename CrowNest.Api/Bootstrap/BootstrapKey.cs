@@ -18,7 +18,8 @@ internal static partial class BootstrapKey
     /// <summary>What is wrong with a given value; null when it will do.</summary>
     public static string? Problem(string secret) =>
         !Form().IsMatch(secret) ? $"{Variable} must have 32 to 200 characters of A-Z a-z 0-9 _ -, for example cn_live_ and 40 random ones."
-        : secret.Distinct().Count() < MinDistinct ? $"{Variable} is too easy to guess: it must have at least {MinDistinct} different characters."
+        : secret.Distinct().Count() < MinDistinct
+            ? $"{Variable} is too easy to guess: it must have at least {MinDistinct} different characters."
         : null;
 
     [GeneratedRegex("^[A-Za-z0-9_-]{32,200}\\z")]

@@ -90,12 +90,22 @@ internal sealed partial class Bootstrapper(
         var now = time.GetUtcNow();
         var organization = new Organization
         {
-            Id = Ids.New(Ids.Organization), Name = "My organization", Plan = api.Value.DefaultPlan, CreatedAt = now,
+            Id = Ids.New(Ids.Organization),
+            Name = "My organization",
+            Plan = api.Value.DefaultPlan,
+            CreatedAt = now,
         };
         var owner = new User { Id = Ids.New(Ids.User), OrgId = organization.Id, Name = "Owner", Role = UserRoles.Owner, CreatedAt = now };
         database.Add(organization);
         database.Add(owner);
-        database.Add(new ProjectEntity { Id = Ids.New(Ids.Project), OrgId = organization.Id, Name = "Default", IsDefault = true, CreatedAt = now });
+        database.Add(new ProjectEntity
+        {
+            Id = Ids.New(Ids.Project),
+            OrgId = organization.Id,
+            Name = "Default",
+            IsDefault = true,
+            CreatedAt = now,
+        });
         return owner;
     }
 

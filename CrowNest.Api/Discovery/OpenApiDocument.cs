@@ -134,7 +134,8 @@ internal static class OpenApiDocument
         {
             [$"{operation.Status}"] = new JsonObject
             {
-                ["description"] = operation.Summary + ".", ["content"] = Content(operation.ContentType, schema),
+                ["description"] = operation.Summary + ".",
+                ["content"] = Content(operation.ContentType, schema),
             },
         };
         IEnumerable<string> codes = isV1 ? [.. CodesOfEveryV1Operation, .. operation.Errors] : operation.Errors;
@@ -161,7 +162,10 @@ internal static class OpenApiDocument
         ["cursor"] = Parameter("cursor", "query", new JsonObject { ["type"] = "string" }),
         ["limit"] = Parameter("limit", "query", new JsonObject
         {
-            ["type"] = "integer", ["minimum"] = 1, ["maximum"] = Limits.MaxPageSize, ["default"] = Limits.DefaultPageSize,
+            ["type"] = "integer",
+            ["minimum"] = 1,
+            ["maximum"] = Limits.MaxPageSize,
+            ["default"] = Limits.DefaultPageSize,
         }),
         [Idempotency.Header] = Parameter(Idempotency.Header, "header", IdempotencyKeySchema()),
     };

@@ -65,5 +65,7 @@ internal static class ErrorStatus
 
     /// <exception cref="ArgumentException">The code is not in the table: a mistake of ours.</exception>
     public static int Of(string code) =>
-        Statuses.TryGetValue(code, out var status) ? status : throw new ArgumentException($"Error code '{code}' has no status.", nameof(code));
+        Statuses.TryGetValue(code, out var status)
+            ? status
+            : throw new ArgumentException($"Error code '{code}' has no status.", nameof(code));
 }

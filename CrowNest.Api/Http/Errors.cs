@@ -27,7 +27,8 @@ internal sealed partial class Errors(RequestDelegate next, ILogger<Errors> logge
         }
         catch (BadHttpRequestException exception)
         {
-            await AnswerAsync(context, new ApiException(ErrorCodes.InvalidRequest, "The request is malformed.") { Status = exception.StatusCode });
+            await AnswerAsync(
+                context, new ApiException(ErrorCodes.InvalidRequest, "The request is malformed.") { Status = exception.StatusCode });
         }
         catch (Exception) when (context.RequestAborted.IsCancellationRequested)
         {

@@ -132,7 +132,8 @@ internal sealed class IdempotencyStore(NpgsqlDataSource database)
         sql.Parameters.AddWithValue("retention", Retention);
         await using var reader = await sql.ExecuteReaderAsync(cancellationToken);
         return await reader.ReadAsync(cancellationToken)
-            ? new IdempotencyLease(id, await reader.IsDBNullAsync(0, cancellationToken) ? null : reader.GetString(0), reader.GetDateTime(1))
+            ? new IdempotencyLease(
+                id, await reader.IsDBNullAsync(0, cancellationToken) ? null : reader.GetString(0), reader.GetDateTime(1))
             : null;
     }
 

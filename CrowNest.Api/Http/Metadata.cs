@@ -64,7 +64,8 @@ internal static class Metadata
         if (key.Length is 0 or > Limits.MetadataKeyLength || !key.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' or ':'))
         {
             throw new ApiException(ErrorCodes.InvalidMetadataKey,
-                $"A metadata key has 1 to {Limits.MetadataKeyLength} characters of a-z A-Z 0-9 _ - . :", new JsonObject { ["field"] = field });
+                $"A metadata key has 1 to {Limits.MetadataKeyLength} characters of a-z A-Z 0-9 _ - . :",
+                new JsonObject { ["field"] = field });
         }
     }
 }

@@ -82,7 +82,8 @@ internal static class Paging
                 && BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(1)) is >= 0 and var ticks && ticks <= DateTimeOffset.MaxValue.UtcTicks
                 && !bytes.AsSpan(CursorHeader).ContainsAnyExceptInRange((byte)0x21, (byte)0x7e))
             {
-                return new ListPosition(new DateTimeOffset(ticks, TimeSpan.Zero), Encoding.UTF8.GetString(bytes, CursorHeader, bytes.Length - CursorHeader));
+                var id = Encoding.UTF8.GetString(bytes, CursorHeader, bytes.Length - CursorHeader);
+                return new ListPosition(new DateTimeOffset(ticks, TimeSpan.Zero), id);
             }
         }
 

@@ -14,7 +14,9 @@ internal sealed class PublicUrls(IOptions<ApiOptions> options, IServer server)
     public string Base => _base ??= Find();
 
     /// <summary>The path prefix, for example <c>/crownest</c>; empty without one.</summary>
-    public PathString PathBase => options.Value.PublicBaseUrl is { } url ? PathString.FromUriComponent(new Uri(url).AbsolutePath.TrimEnd('/')) : default;
+    public PathString PathBase => options.Value.PublicBaseUrl is { } url
+        ? PathString.FromUriComponent(new Uri(url).AbsolutePath.TrimEnd('/'))
+        : default;
 
     /// <param name="path">Starts with a slash, for example <c>/v1/commands/cmd_1</c>; may have a query.</param>
     public string Link(string path) => Base + path;

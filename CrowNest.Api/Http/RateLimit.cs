@@ -19,7 +19,8 @@ internal sealed class RateLimit(RequestDelegate next, TokenBuckets buckets)
             if (wait > TimeSpan.Zero)
             {
                 throw new ApiException(ErrorCodes.RateLimited, "Too many requests.",
-                    new JsonObject { ["retryAfterMs"] = (long)Math.Ceiling(wait.TotalMilliseconds) }) { RetryAfter = wait };
+                    new JsonObject { ["retryAfterMs"] = (long)Math.Ceiling(wait.TotalMilliseconds) })
+                { RetryAfter = wait };
             }
         }
 

@@ -91,7 +91,8 @@ internal sealed class RequestBody
 
     private static ApiException TooLarge() =>
         new(ErrorCodes.InvalidRequest, $"The request body is larger than {Limits.JsonBodyBytes} bytes.",
-            new JsonObject { ["max"] = Limits.JsonBodyBytes }) { Status = StatusCodes.Status413PayloadTooLarge };
+            new JsonObject { ["max"] = Limits.JsonBodyBytes })
+        { Status = StatusCodes.Status413PayloadTooLarge };
 
     private static RequestBody Parse(ReadOnlyMemory<byte> bytes)
     {

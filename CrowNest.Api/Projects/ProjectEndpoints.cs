@@ -32,7 +32,8 @@ internal static class ProjectEndpoints
                 EF.Functions.LessThan(ValueTuple.Create(p.CreatedAt, p.Id), ValueTuple.Create(after.CreatedAt, after.Id)));
         }
 
-        var rows = await projects.OrderByDescending(p => p.CreatedAt).ThenByDescending(p => p.Id).Take(page.Fetch).ToListAsync(cancellationToken);
+        var rows = await projects.OrderByDescending(p => p.CreatedAt).ThenByDescending(p => p.Id).Take(page.Fetch)
+            .ToListAsync(cancellationToken);
         return Paging.Build(page, rows, p => new ListPosition(p.CreatedAt, p.Id), p => new Project(p.Id, p.OrgId, p.Name, p.CreatedAt));
     }
 }

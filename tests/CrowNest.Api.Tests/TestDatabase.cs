@@ -41,9 +41,16 @@ internal sealed class TestDatabase(string connectionString)
         var org = orgId ?? (await database.Organizations.OrderBy(o => o.CreatedAt).FirstAsync()).Id;
         database.Add(new ApiKeyEntity
         {
-            Id = Ids.New(Ids.ApiKey), OrgId = org, Name = "test", Prefix = secret[..12], Last4 = secret[^4..],
-            SecretHash = CredentialStore.Hash(secret), Scopes = scopes ?? [.. Scopes.All], ProjectIds = projectIds,
-            CreatedByUserId = "usr_test", CreatedAt = DateTimeOffset.UtcNow,
+            Id = Ids.New(Ids.ApiKey),
+            OrgId = org,
+            Name = "test",
+            Prefix = secret[..12],
+            Last4 = secret[^4..],
+            SecretHash = CredentialStore.Hash(secret),
+            Scopes = scopes ?? [.. Scopes.All],
+            ProjectIds = projectIds,
+            CreatedByUserId = "usr_test",
+            CreatedAt = DateTimeOffset.UtcNow,
         });
         await database.SaveChangesAsync();
         return secret;
@@ -65,7 +72,11 @@ internal sealed class TestDatabase(string connectionString)
         var org = orgId ?? (await database.Organizations.OrderBy(o => o.CreatedAt).FirstAsync()).Id;
         var project = new ProjectEntity
         {
-            Id = Ids.New(Ids.Project), OrgId = org, Name = "project", IsDefault = isDefault, CreatedAt = createdAt ?? DateTimeOffset.UtcNow,
+            Id = Ids.New(Ids.Project),
+            OrgId = org,
+            Name = "project",
+            IsDefault = isDefault,
+            CreatedAt = createdAt ?? DateTimeOffset.UtcNow,
         };
         database.Add(project);
         await database.SaveChangesAsync();

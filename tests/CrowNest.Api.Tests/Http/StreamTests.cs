@@ -31,7 +31,10 @@ public sealed class StreamTests(PostgresFixture postgres, RedisFixture redis) : 
                     context, now => new CommandStreamEvent { Type = "heartbeat", CreatedAt = now }, options.Value.HeartbeatInterval, time);
                 var log = new CommandStreamEvent
                 {
-                    Type = "log", Seq = 7, Stream = "stdout", Data = "a\r\nb\u2028\u00e9\n",
+                    Type = "log",
+                    Seq = 7,
+                    Stream = "stdout",
+                    Data = "a\r\nb\u2028\u00e9\n",
                     CreatedAt = DateTimeOffset.Parse("2026-02-03T04:05:06.789Z", null),
                 };
                 await sse.WriteAsync("log", 7, log, context.RequestAborted);
