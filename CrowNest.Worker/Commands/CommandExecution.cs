@@ -10,16 +10,17 @@ using CrowNest.Worker.Sandboxes;
 namespace CrowNest.Worker.Commands;
 
 /// <summary>Starts, adopts and cancels the commands of this node. A command goes on when its caller leaves.</summary>
-internal sealed partial class CommandExecution : IHostedService
+internal sealed partial class CommandExecution : IHostedService, IDisposable
 {
     private readonly ConcurrentDictionary<string, CommandRun> _runs = new();
     private readonly CommandStore _commands;
     private readonly LiveSandboxes _sandboxes;
     private readonly FinishedLogs _finished;
     private readonly ILogger<CommandExecution> _logger;
-    private readonly CancellationToken _stopping;
+    private readonly CancellationTokenSource _stopping;
     private readonly TimeProvider _clock;
     private readonly CommandRunServices _services;
+    private int _isDisposed;
 
     public CommandExecution(
         CommandStore commands, LiveSandboxes sandboxes, SpoolFolder spools, CommandLogWriter writer, FinishedLogs finished,
@@ -30,7 +31,8 @@ internal sealed partial class CommandExecution : IHostedService
         _finished = finished;
         _logger = logger;
         _clock = clock;
-        _stopping = lifetime.ApplicationStopping;
+        _stopping = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping);
+        Stopping = _stopping.Token;
         _services = new CommandRunServices
         {
             Commands = commands,
@@ -41,6 +43,9 @@ internal sealed partial class CommandExecution : IHostedService
             Finished = OnFinished,
         };
     }
+
+    /// <summary>Fires when this process lets go of its commands, which run on in their sandboxes.</summary>
+    public CancellationToken Stopping { get; }
 
     /// <summary>Commands in work.</summary>
     public int Count => _runs.Count;
@@ -68,7 +73,7 @@ internal sealed partial class CommandExecution : IHostedService
             run = _runs.GetOrAdd(created.Id, created);
             if (ReferenceEquals(run, created))
             {
-                _ = ForgetAfterAsync(run, run.StartAsync(request, markAtOnce: request.WaitMs <= 0, _stopping));
+                run.Over = ForgetAfterAsync(run, run.StartAsync(request, markAtOnce: request.WaitMs <= 0, Stopping));
             }
             else
             {
@@ -136,7 +141,7 @@ internal sealed partial class CommandExecution : IHostedService
         }
 
         LogAdopted(row.Id, sandbox.Id);
-        _ = ForgetAfterAsync(run, run.AdoptAsync(row, state, _stopping));
+        run.Over = ForgetAfterAsync(run, run.AdoptAsync(row, state, Stopping));
         return true;
     }
 
@@ -145,13 +150,24 @@ internal sealed partial class CommandExecution : IHostedService
     /// <summary>Commands keep running in their sandboxes; what this process knows of them is on disk when this returns.</summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
+        await _stopping.CancelAsync();
         while (!_runs.IsEmpty)
         {
-            await Task.WhenAny([.. _runs.Values.Select(run => run.Completion)]).WaitAsync(cancellationToken);
+            await Task.WhenAll(_runs.Values.Select(run => run.Over)).WaitAsync(cancellationToken);
             await Task.Yield();
         }
 
         await _finished.WhenIdleAsync().WaitAsync(cancellationToken);
+    }
+
+    /// <summary>May come more than once: the container knows this as itself and as a hosted service.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _isDisposed, 1) == 0)
+        {
+            _stopping.Cancel();
+            _stopping.Dispose();
+        }
     }
 
     /// <summary>Not yet, after a restart, or not any more: the caller tries again, and meanwhile the row may tell more.</summary>
@@ -173,7 +189,7 @@ internal sealed partial class CommandExecution : IHostedService
 
     private void OnFinished(CommandRow final, CommandOutput output, LiveSandbox sandbox)
     {
-        _finished.Keep(final, output);
+        _finished.Keep(final, output, Stopping);
         if (!sandbox.Ended.IsCancellationRequested)
         {
             _ = ForgetInAgentAsync(final.Id, sandbox);

@@ -160,7 +160,7 @@ internal sealed partial class CommandReconciliation(
                 cancellationToken);
         }
 
-        finished.Keep(row, output);
+        finished.Keep(row, output, execution.Stopping);
     }
 
     [LoggerMessage(2151, LogLevel.Warning, "Reconciling commands failed; the next round tries again")]

@@ -32,6 +32,9 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
     /// <summary>The final row; null when there is none. Canceled when this process stops before.</summary>
     public Task<CommandRow?> Completion => _completion.Task;
 
+    /// <summary>Completes, never faulted, when this process is done with the command.</summary>
+    public Task Over { get; set; } = Task.CompletedTask;
+
     /// <summary>The agent knows the command, or it is over.</summary>
     public Task Started => _started.Task;
 

@@ -12,8 +12,8 @@ namespace CrowNest.Worker.Commands;
 /// store, and then away with the spool. Each is tried until it succeeds, also by the next process.
 /// </summary>
 internal sealed partial class FinishedLogs(
-    CommandLogWriter writer, IObjectStore objects, CommandStore commands, SpoolFolder spools, IHostApplicationLifetime lifetime,
-    TimeProvider clock, ILogger<FinishedLogs> logger) : IDisposable
+    CommandLogWriter writer, IObjectStore objects, CommandStore commands, SpoolFolder spools, TimeProvider clock,
+    ILogger<FinishedLogs> logger) : IDisposable
 {
     /// <summary>Logs written to the object store at once; each is held in memory meanwhile.</summary>
     private const int ConcurrentUploads = 2;
@@ -30,22 +30,28 @@ internal sealed partial class FinishedLogs(
     public bool IsKeeping(string commandId) => _keeping.ContainsKey(commandId);
 
     /// <summary>Takes a final command's output over; it is disposed when all is done, or this process stops.</summary>
-    public void Keep(CommandRow final, CommandOutput output)
+    public void Keep(CommandRow final, CommandOutput output, CancellationToken stopping)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var isFirst = _keeping.TryAdd(final.Id, done.Task);
-        _ = Task.Run(async () =>
-        {
-            await using (output)
+        _ = Task.Run(
+            async () =>
             {
+                await using (output)
+                {
+                    if (isFirst)
+                    {
+                        await KeepAsync(final, output, stopping);
+                    }
+                }
+
                 if (isFirst)
                 {
-                    await KeepAsync(final, output, lifetime.ApplicationStopping);
                     _keeping.TryRemove(final.Id, out var _);
                     done.SetResult();
                 }
-            }
-        });
+            },
+            CancellationToken.None);
     }
 
     public void Dispose() => _uploads.Dispose();

@@ -58,6 +58,8 @@ internal sealed class TestNode : IAsyncDisposable
     public TemplateImage BaseImage => Get<TemplateImages>().Latest.Single(image => image.Slug == "base");
 
     public string StateDirectory => _stateDirectory;
+    public string ConnectionString => _connectionString;
+    public string ObjectsDirectory => Path.Combine(_stateDirectory, "objects");
 
     /// <summary>A node with no warm pool unless <paramref name="settings"/> (keys of the section <c>Worker</c>) say otherwise.</summary>
     public static Task<TestNode> StartAsync(BackingServices backing, params (string Key, string Value)[] settings) =>
@@ -113,7 +115,7 @@ internal sealed class TestNode : IAsyncDisposable
             ["ConnectionStrings:redis"] = _backing.Redis.ConnectionString,
             ["Worker:ListenUrl"] = url,
             ["Objects:Driver"] = "folder",
-            ["Objects:Directory"] = Path.Combine(_stateDirectory, "objects"),
+            ["Objects:Directory"] = ObjectsDirectory,
             ["Logging:LogLevel:Default"] = "Warning",
         });
         _app = builder.AddWorker().Build().MapWorker();

@@ -6,6 +6,7 @@ using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Fleet;
 using CrowNest.Testing;
+using CrowNest.Worker.Agents;
 using Xunit;
 
 namespace CrowNest.Worker.Tests.Commands;
@@ -61,6 +62,9 @@ internal static class NodeCommands
         using var response = await node.Http.PostAsJsonAsync($"/internal/commands/{commandId}/cancel", new CancelCommand(mode));
         return await ReadAsync(response);
     }
+
+    public static AgentClient Agent(this TestNode node, string sandboxId) =>
+        node.Live.TryGet(sandboxId, out var sandbox) ? sandbox.Agent : throw new InvalidOperationException("The sandbox is not live.");
 
     public static async Task<CommandRow> CommandRowAsync(this TestNode node, string commandId) =>
         (await new CommandStore(node.Database).FindAsync(commandId, CancellationToken.None))!;
