@@ -146,6 +146,7 @@ internal sealed class CommandLogReader(RedisConnection redis, IObjectStore objec
                 // Also when woken the row is not asked: the mark of the end comes through Redis. Only silence makes it worth a look.
                 if (!await WokenAsync(wakeUp, cancellationToken))
                 {
+                    await wakeUps.EnsureSubscribedAsync(cancellationToken);
                     command = await TryFindAsync(command, cancellationToken);
                 }
 

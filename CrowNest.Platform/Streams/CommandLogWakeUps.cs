@@ -8,6 +8,8 @@ namespace CrowNest.Platform.Streams;
 /// </summary>
 internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
 {
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(1);
+
     private readonly Dictionary<string, Signal> _signals = [];
     private readonly SemaphoreSlim _gate = new(1);
 
@@ -43,16 +45,7 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
                 _signals.Add(commandId, signal);
             }
 
-            try
-            {
-                var subscriber = (await redis.GetAsync()).GetSubscriber();
-                await subscriber.SubscribeAsync(CommandLogKey.Channel(commandId), signal.Handler).WaitAsync(TimeSpan.FromSeconds(1), cancellationToken);
-            }
-            catch (Exception exception) when (exception is RedisException or TimeoutException)
-            {
-                // Redis is away. The library subscribes again when it is back; until then the follower's own looks do.
-            }
-
+            signal.IsSubscribed = await TrySubscribeAsync(commandId, signal);
             return new Lease(this, commandId, signal);
         }
         finally
@@ -62,6 +55,45 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
     }
 
     public void Dispose() => _gate.Dispose();
+
+    /// <summary>Subscribes if Redis was away when that was tried; called by followers that heard nothing for a while.</summary>
+    private async ValueTask EnsureSubscribedAsync(string commandId, Signal signal, CancellationToken cancellationToken)
+    {
+        if (signal.IsSubscribed)
+        {
+            return;
+        }
+
+        await _gate.WaitAsync(cancellationToken);
+        try
+        {
+            signal.IsSubscribed = signal.IsSubscribed || await TrySubscribeAsync(commandId, signal);
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    /// <summary>Once subscribed, the library does it again after every loss of the connection.</summary>
+    private async Task<bool> TrySubscribeAsync(string commandId, Signal signal)
+    {
+        try
+        {
+            var connection = await redis.GetAsync();
+            if (!connection.IsConnected)
+            {
+                return false;
+            }
+
+            await connection.GetSubscriber().SubscribeAsync(CommandLogKey.Channel(commandId), signal.Handler).WaitAsync(Timeout);
+            return true;
+        }
+        catch (Exception exception) when (exception is RedisException or TimeoutException)
+        {
+            return false;
+        }
+    }
 
     private async ValueTask ReleaseAsync(string commandId, Signal signal)
     {
@@ -79,7 +111,7 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
             }
 
             var subscriber = (await redis.GetAsync()).GetSubscriber();
-            await subscriber.UnsubscribeAsync(CommandLogKey.Channel(commandId), signal.Handler).WaitAsync(TimeSpan.FromSeconds(1));
+            await subscriber.UnsubscribeAsync(CommandLogKey.Channel(commandId), signal.Handler).WaitAsync(Timeout);
         }
         catch (Exception exception) when (exception is RedisException or TimeoutException)
         {
@@ -98,6 +130,7 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
         public Signal() => Handler = (_, _) => Interlocked.Exchange(ref _next, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
 
         public int Followers { get; set; }
+        public bool IsSubscribed { get; set; }
         public Action<RedisChannel, RedisValue> Handler { get; }
 
         /// <summary>Completes with the next wake-up. Take it before looking, or one is missed.</summary>
@@ -107,6 +140,9 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
     internal sealed class Lease(CommandLogWakeUps owner, string commandId, Signal signal) : IAsyncDisposable
     {
         public Task Next => signal.Next;
+
+        public ValueTask EnsureSubscribedAsync(CancellationToken cancellationToken) =>
+            owner.EnsureSubscribedAsync(commandId, signal, cancellationToken);
 
         public ValueTask DisposeAsync() => owner.ReleaseAsync(commandId, signal);
     }

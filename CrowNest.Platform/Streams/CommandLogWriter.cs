@@ -27,16 +27,24 @@ public sealed class CommandLogWriter(RedisConnection redis)
         ArgumentNullException.ThrowIfNull(records);
         var database = await DatabaseAsync();
         var key = CommandLogKey.Stream(commandId);
+        // All or none: were one lost and a later one written, the lost one could never be added any more.
+        var transaction = database.CreateTransaction();
         var appends = new Task[records.Count];
         for (var i = 0; i < appends.Length; i++)
         {
             var record = records[i];
             appends[i] = AppendOneAsync(
-                database, key, CommandLogKey.Entry(record.Seq), "s", (int)record.Stream, "t", record.CreatedAt, "d", Bytes(record.Payload));
+                transaction, key, CommandLogKey.Entry(record.Seq), "s", (int)record.Stream, "t", record.CreatedAt, "d", Bytes(record.Payload));
         }
 
+        var written = transaction.ExecuteAsync();
         // Sent behind the appends on the same connection, so that who is woken finds them.
         var woken = database.PublishAsync(CommandLogKey.Channel(commandId), WakeUp);
+        if (!await written.WaitAsync(AnswerTimeout))
+        {
+            throw new TimeoutException("Redis did not take the records.");
+        }
+
         await Task.WhenAll(appends).WaitAsync(AnswerTimeout);
         return await woken.WaitAsync(AnswerTimeout);
     }
@@ -91,7 +99,7 @@ public sealed class CommandLogWriter(RedisConnection redis)
         return connection.GetDatabase();
     }
 
-    private static async Task AppendOneAsync(IDatabase database, RedisKey key, string id, params object[] fields)
+    private static async Task AppendOneAsync(IDatabaseAsync database, RedisKey key, string id, params object[] fields)
     {
         try
         {

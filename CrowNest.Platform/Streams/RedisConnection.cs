@@ -12,11 +12,14 @@ public sealed class RedisConnection(IConfiguration configuration) : IAsyncDispos
     /// <summary>Name of the connection string, and of the resource in the AppHost.</summary>
     public const string ConnectionName = "redis";
 
+    /// <summary>Above the first attempt's time, so that this only ends a wait for what should not happen.</summary>
+    private static readonly TimeSpan ConnectPatience = TimeSpan.FromSeconds(5);
+
     private readonly Lazy<Task<ConnectionMultiplexer>> _multiplexer = new(() => ConnectAsync(configuration));
 
-    public async Task<ConnectionMultiplexer> GetAsync() => await _multiplexer.Value;
+    public async Task<ConnectionMultiplexer> GetAsync() => await _multiplexer.Value.WaitAsync(ConnectPatience);
 
-    public async Task<IDatabase> GetDatabaseAsync() => (await _multiplexer.Value).GetDatabase();
+    public async Task<IDatabase> GetDatabaseAsync() => (await GetAsync()).GetDatabase();
 
     public async ValueTask DisposeAsync()
     {
@@ -33,7 +36,8 @@ public sealed class RedisConnection(IConfiguration configuration) : IAsyncDispos
         var options = ConfigurationOptions.Parse(configuration.GetConnectionString(ConnectionName)
             ?? throw new InvalidOperationException($"ConnectionStrings__{ConnectionName} is not set."));
         options.AbortOnConnectFail = false;
-        options.ConnectRetry = int.MaxValue;
+        // Of the first connect only, which must not wait for a Redis that is away: the library goes on trying in the background.
+        options.ConnectRetry = 1;
         options.ConnectTimeout = 2000;
         options.SyncTimeout = 2000;
         options.KeepAlive = 5;
