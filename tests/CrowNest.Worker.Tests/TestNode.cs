@@ -248,9 +248,10 @@ internal sealed class TestNode : IAsyncDisposable
             return;
         }
 
+        // Stopped, not dropped: a container that is being made would appear after the cleanup.
         if (_app is not null)
         {
-            await CrashAsync();
+            await StopAsync();
         }
 
         var configuration = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?>

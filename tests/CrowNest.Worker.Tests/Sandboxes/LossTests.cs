@@ -166,7 +166,7 @@ public sealed class LossTests(BackingServices backing)
     public async Task Row_ClosedByTheApi_ContainerIsReaped()
     {
         await using var node = await TestNode.StartAsync(backing);
-        var (id, started) = await node.CreateAsync();
+        var (id, started) = await node.CreateAsync(ttlMs: 4 * 3_600_000);
         Assert.True(node.Live.TryGet(id, out var live));
 
         await node.Sandboxes.CloseAbandonedAsync(DateTimeOffset.UtcNow.AddHours(1), DateTimeOffset.UtcNow, CancellationToken.None);
