@@ -41,7 +41,8 @@ internal sealed partial class SandboxContainers(
             var body = spec.Build(image, cpus, memoryMb, uid, name);
             var fingerprint = spec.Fingerprint(image, cpus, memoryMb);
             body = body with { Labels = new Dictionary<string, string>(body.Labels) { [ContainerLabels.Fingerprint] = fingerprint } };
-            var created = await engine.CreateContainerAsync(name, body, cancellationToken);
+            // Not cancelable: the engine would finish it all the same, after it was looked for and not found.
+            var created = await engine.CreateContainerAsync(name, body, CancellationToken.None);
             id = created.Id;
             foreach (var warning in created.Warnings ?? [])
             {
