@@ -124,7 +124,7 @@ internal sealed class Benchmark(BenchOptions options) : IDisposable
         var sandbox = await CreateFromPoolAsync(Create, null, cancellationToken);
         var command = await _client.Commands.StartAsync(
             sandbox.Id,
-            new RunCommandRequest { Command = "python3 -uc 'import time\nfor i in range(100): time.sleep(0.05); print(time.time_ns())'" },
+            new RunCommandRequest { Command = "python3 -c 'import time\nfor i in range(100): time.sleep(0.05); print(time.time_ns(), flush=True)'" },
             cancellationToken: cancellationToken);
         var ours = new Samples();
         await foreach (var item in _client.Commands.StreamAsync(command.Id, cancellationToken: cancellationToken))

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Measures CrowNest beside plain Docker on this machine, prints the table and writes it to bench/results/.
+# Starts a stack of its own (own ports, own state folder) through ./up.sh and takes it down again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() { echo "usage: bench/run.sh [--rounds N]   (30; the table's medians are over so many repetitions)" >&2; exit 2; }
+rounds=30
+while (($# > 0)); do
+  case $1 in
+    --rounds) [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || usage; rounds=$2; shift 2 ;;
+    *) usage ;;
+  esac
+done
+
+state=$(mktemp -d "${TMPDIR:-/tmp}/crownest-bench.XXXXXX")
+export CROWNEST_STATE_DIRECTORY=$state CROWNEST_API_PORT=18887 CROWNEST_DASHBOARD_PORT=18888 CROWNEST_WORKER_PORT=18889 \
+  CROWNEST_POSTGRES_PORT=18890 CROWNEST_REDIS_PORT=18891
+export CROWNEST_API_URL=http://127.0.0.1:$CROWNEST_API_PORT
+CROWNEST_API_KEY=cn_live_$(head -c 64 /dev/urandom | base64 | tr -dc 'a-zA-Z0-9' | head -c 40)
+export CROWNEST_API_KEY CROWNEST_BOOTSTRAP_API_KEY=$CROWNEST_API_KEY UseAspire=false
+
+finish() {
+  ./down.sh --keep-engine --delete-data > /dev/null
+}
+trap finish EXIT
+
+dotnet build bench/CrowNest.Bench -c Release -v q --nologo
+./up.sh --detach
+worker=$(pgrep -f "CrowNest.Worker" | while read -r pid; do
+  tr '\0' '\n' < "/proc/$pid/environ" 2> /dev/null | grep -qx "CrowNest__StateDirectory=$state/node" && echo "$pid"
+done | tail -n 1)
+dotnet artifacts/bin/CrowNest.Bench/release/CrowNest.Bench.dll --worker-pid "$worker" --results bench/results --rounds "$rounds"
