@@ -30,7 +30,7 @@ internal sealed partial class CommandExecution(
     public async Task<Task<CommandRow>> RunAsync(
         Ownership owner, string sandboxId, CheckedCommand command, byte[]? idempotencyId, CancellationToken cancellationToken)
     {
-        var (start, workerId) = await AcceptAsync(owner, sandboxId, command, idempotencyId, cancellationToken);
+        var (start, workerId) = await AcceptAsync(owner, sandboxId, command, idempotencyId, answerWaitsForEnd: true, cancellationToken);
         var expected = TimeSpan.FromMilliseconds(command.TimeoutMs!.Value) + EndAllowance;
         return Observed(delivery.RunAsync(workerId, start, expected, lifetime.ApplicationStopping));
     }
@@ -40,7 +40,7 @@ internal sealed partial class CommandExecution(
     public async Task<CommandRow> StartAsync(
         Ownership owner, string sandboxId, CheckedCommand command, byte[]? idempotencyId, CancellationToken cancellationToken)
     {
-        var (start, workerId) = await AcceptAsync(owner, sandboxId, command, idempotencyId, cancellationToken);
+        var (start, workerId) = await AcceptAsync(owner, sandboxId, command, idempotencyId, answerWaitsForEnd: false, cancellationToken);
         var launching = Observed(delivery.StartAsync(workerId, start, lifetime.ApplicationStopping));
         try
         {
@@ -60,7 +60,8 @@ internal sealed partial class CommandExecution(
         await store.FindAsync(commandId, cancellationToken) ?? throw new UnreachableException($"Command {commandId} has no row.");
 
     private async Task<(StartCommand Start, string WorkerId)> AcceptAsync(
-        Ownership owner, string sandboxId, CheckedCommand command, byte[]? idempotencyId, CancellationToken cancellationToken)
+        Ownership owner, string sandboxId, CheckedCommand command, byte[]? idempotencyId, bool answerWaitsForEnd,
+        CancellationToken cancellationToken)
     {
         var began = time.GetTimestamp();
         var id = Ids.New(Ids.Command);
@@ -75,6 +76,7 @@ internal sealed partial class CommandExecution(
                 Cwd = command.Cwd,
                 TimeoutMs = command.TimeoutMs,
                 CreatedAt = time.GetUtcNow(),
+                AnswerWaitsForEnd = answerWaitsForEnd,
             };
             var insert = await store.InsertAsync(owner, row, idempotencyId, CancellationToken.None) ?? throw ApiException.NotFound("Sandbox");
             if (insert is { Added: true, WorkerId: { } workerId })

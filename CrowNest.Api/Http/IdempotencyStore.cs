@@ -1,3 +1,4 @@
+using CrowNest.Platform.Data;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -25,7 +26,9 @@ internal sealed class IdempotencyLease(byte[] id, string? resourceId, DateTime l
 }
 
 /// <summary>
-/// <c>idempotency_records</c> (api.md 2.8). All times are the database's own: leases must mean the same to every instance.
+/// <c>idempotency_records</c> (api.md 2.8). All times are the database's own: leases must mean the same to every instance. A claim and a
+/// stored response are lazy commits (<see cref="LazyCommit"/>): the resource's own commit between them carries the claim, and a response
+/// that was lost is found again by the resource.
 /// </summary>
 internal sealed class IdempotencyStore(NpgsqlDataSource database)
 {
@@ -75,8 +78,9 @@ internal sealed class IdempotencyStore(NpgsqlDataSource database)
     /// <summary>Stores the response for replays.</summary>
     public async Task SaveAsync(IdempotencyLease lease, StoredResponse response, CancellationToken cancellationToken)
     {
-        await using var sql = database.CreateCommand("""
+        await using var sql = database.CreateCommand($"""
             UPDATE idempotency_records SET response_status = @status, response_body = @body WHERE id = @id AND locked_until = @fence
+            RETURNING {LazyCommit.Sql}
             """);
         AddFence(sql, lease);
         sql.Parameters.AddWithValue("status", response.Status);
@@ -116,7 +120,7 @@ internal sealed class IdempotencyStore(NpgsqlDataSource database)
 
     private async Task<IdempotencyLease?> TryClaimAsync(byte[] id, byte[] fingerprint, CancellationToken cancellationToken)
     {
-        await using var sql = database.CreateCommand("""
+        await using var sql = database.CreateCommand($"""
             INSERT INTO idempotency_records AS r (id, fingerprint, locked_until, created_at)
             VALUES (@id, @fingerprint, now() + @lease, now())
             ON CONFLICT (id) DO UPDATE SET
@@ -125,7 +129,7 @@ internal sealed class IdempotencyStore(NpgsqlDataSource database)
                 created_at = CASE WHEN r.created_at < now() - @retention THEN now() ELSE r.created_at END
             WHERE r.created_at < now() - @retention
                OR (r.response_status IS NULL AND r.locked_until <= now() AND r.fingerprint = @fingerprint)
-            RETURNING resource_id, locked_until
+            RETURNING resource_id, locked_until, {LazyCommit.Sql}
             """);
         AddKey(sql, id, fingerprint);
         sql.Parameters.AddWithValue("lease", Lease);

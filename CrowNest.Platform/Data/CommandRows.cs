@@ -52,6 +52,9 @@ public sealed record NewCommand
     public required string Cwd { get; init; }
     public long? TimeoutMs { get; init; }
     public required DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>The caller hears nothing before the final row is written, whose commit then carries this one (<see cref="LazyCommit"/>).</summary>
+    public bool AnswerWaitsForEnd { get; init; }
 }
 
 /// <summary>How a command ended.</summary>

@@ -36,8 +36,9 @@ public sealed class CommandStore(NpgsqlDataSource database)
                 FROM box WHERE state = 'ready'
                 RETURNING id),
             remembered AS (UPDATE idempotency_records SET resource_id = @id WHERE id = @idempotency AND EXISTS (SELECT FROM added))
-            SELECT EXISTS (SELECT FROM added), state, worker_id FROM box
+            SELECT EXISTS (SELECT FROM added), state, worker_id, set_config('synchronous_commit', @commit, true) FROM box
             """);
+        sql.Parameters.AddWithValue("commit", command.AnswerWaitsForEnd ? "off" : "on");
         sql.Parameters.AddWithValue("id", command.Id);
         sql.Parameters.AddWithValue("sandbox", command.SandboxId);
         sql.Parameters.AddWithValue("command", command.Command);
@@ -102,11 +103,11 @@ public sealed class CommandStore(NpgsqlDataSource database)
     public async Task<bool> MarkRunningAsync(string id, DateTimeOffset startedAt, CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand(
-            "UPDATE commands SET state = 'running', started_at = @started WHERE id = @id AND state = ANY(@from)");
+            $"UPDATE commands SET state = 'running', started_at = @started WHERE id = @id AND state = ANY(@from) RETURNING {LazyCommit.Sql}");
         sql.Parameters.AddWithValue("id", id);
         sql.Parameters.AddWithValue("started", startedAt);
         sql.Parameters.AddWithValue("from", CommandStates.From(CommandStatus.Running));
-        return await sql.ExecuteNonQueryAsync(cancellationToken) == 1;
+        return await sql.ExecuteScalarAsync(cancellationToken) is not null;
     }
 
     /// <summary>Moves the command to its final state; null when it already had one, which then stands.</summary>

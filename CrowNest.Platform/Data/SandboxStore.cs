@@ -33,9 +33,10 @@ public sealed class SandboxStore(NpgsqlDataSource database)
         NewSandbox sandbox, int ceiling, byte[]? idempotencyId, CancellationToken cancellationToken)
     {
         // The lock makes count and insert one step per organization. It is a statement of its own because a statement's snapshot is
-        // taken before it waits; the batch is one round trip and one transaction.
+        // taken before it waits; the batch is one round trip and one transaction. Nobody hears of the row before the worker has made it
+        // ready, which is a commit that waits.
         await using var batch = database.CreateBatch();
-        batch.BatchCommands.Add(new NpgsqlBatchCommand("SELECT pg_advisory_xact_lock(hashtextextended(@org, 1))")
+        batch.BatchCommands.Add(new NpgsqlBatchCommand($"SELECT pg_advisory_xact_lock(hashtextextended(@org, 1)), {LazyCommit.Sql}")
         {
             Parameters = { new("org", sandbox.OrgId) },
         });
