@@ -27,6 +27,7 @@ internal sealed class CommandLogReader(RedisConnection redis, IObjectStore objec
     internal TimeSpan PageSettleTime { get; init; } = TimeSpan.FromSeconds(2);
 
     private static readonly TimeSpan RedisTimeout = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan GapPatience = TimeSpan.FromMilliseconds(250);
 
     internal int FollowedCommands => _wakeUps.Count;
 
@@ -114,10 +115,20 @@ internal sealed class CommandLogReader(RedisConnection redis, IObjectStore objec
         await using var wakeUps = await _wakeUps.SubscribeAsync(command.Id, cancellationToken);
         var position = afterSeq;
         long? finalSince = null;
+        var mayBeGap = false;
         while (true)
         {
             var wakeUp = wakeUps.Next;
             var batch = await TryReadBatchAsync(command.Id, position ?? 0, cancellationToken);
+            if (!mayBeGap && position is { } last && batch.Records is [{ Seq: var next }, ..] && next != last + 1)
+            {
+                // A stream that is published again after a loss may show its newest record first for a moment.
+                mayBeGap = true;
+                await Task.Delay(GapPatience, clock, cancellationToken);
+                continue;
+            }
+
+            mayBeGap = false;
             foreach (var record in batch.Records)
             {
                 if (position is { } p && record.Seq != p + 1)

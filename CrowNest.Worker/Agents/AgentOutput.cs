@@ -90,7 +90,7 @@ internal sealed class AgentOutput : IAsyncDisposable
         var length = PeekLength(header);
         var offset = BinaryPrimitives.ReadInt64LittleEndian(header[8..]);
         if (kind is not (AgentFrameKind.Stdout or AgentFrameKind.Stderr or AgentFrameKind.End)
-            || length > (kind == AgentFrameKind.End ? MaxEndBytes : MaxFrameBytes)
+            || length == 0 || length > (kind == AgentFrameKind.End ? MaxEndBytes : MaxFrameBytes)
             || offset != _expected)
         {
             throw Broken("a frame is malformed or out of order");

@@ -48,18 +48,30 @@ internal sealed partial class CommandReconciliation(
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(Interval, clock);
-        do
+        try
         {
-            try
+            do
             {
-                await ReconcileAsync(stoppingToken);
+                await TryReconcileAsync(stoppingToken);
             }
-            catch (Exception exception) when (exception is NpgsqlException or TimeoutException or IOException)
-            {
-                LogRoundFailed(exception);
-            }
+            while (await timer.WaitForNextTickAsync(stoppingToken));
         }
-        while (await timer.WaitForNextTickAsync(stoppingToken));
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The worker stops.
+        }
+    }
+
+    private async Task TryReconcileAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await ReconcileAsync(cancellationToken);
+        }
+        catch (Exception exception) when (exception is NpgsqlException or TimeoutException or IOException)
+        {
+            LogRoundFailed(exception);
+        }
     }
 
     private async Task ReconcileAsync(LiveSandbox sandbox, List<CommandRow> rows, CancellationToken cancellationToken)

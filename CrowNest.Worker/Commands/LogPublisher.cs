@@ -14,7 +14,7 @@ internal sealed partial class LogPublisher : IAsyncDisposable
     /// <summary>How far a flood may run ahead of its followers' stream before the process has to wait.</summary>
     private const long WindowBytes = 4 * 1024 * 1024;
     private const int MaxBackoffMs = 2000;
-    private static readonly TimeSpan UnfollowedPause = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan UnfollowedPause = TimeSpan.FromMilliseconds(50);
 
     private readonly string _commandId;
     private readonly CommandSpool _spool;
