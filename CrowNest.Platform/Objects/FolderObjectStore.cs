@@ -26,7 +26,8 @@ internal sealed class FolderObjectStore : IObjectStore
             File.SetUnixFileMode(_root, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         }
 
-        foreach (var file in new DirectoryInfo(_unfinished).EnumerateFiles().Where(f => clock.GetUtcNow() - f.LastWriteTimeUtc > LeftOverAge))
+        var old = clock.GetUtcNow() - LeftOverAge;
+        foreach (var file in new DirectoryInfo(_unfinished).EnumerateFiles().Where(f => f.LastWriteTimeUtc < old))
         {
             file.Delete();
         }
@@ -72,7 +73,8 @@ internal sealed class FolderObjectStore : IObjectStore
     {
         try
         {
-            var file = new FileStream(PathOf(key), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1, useAsync: true);
+            var file = new FileStream(
+                PathOf(key), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 1, useAsync: true);
             var total = file.Length;
             if (range is not { } wanted)
             {

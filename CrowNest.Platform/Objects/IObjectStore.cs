@@ -7,7 +7,9 @@ namespace CrowNest.Platform.Objects;
 /// </summary>
 public interface IObjectStore
 {
-    /// <summary>Stores an object. When <paramref name="content"/> fails, or ends before <paramref name="length"/>, nothing is stored.</summary>
+    /// <summary>
+    /// Stores an object. When <paramref name="content"/> fails, or ends before <paramref name="length"/>, nothing is stored.
+    /// </summary>
     /// <param name="content">Read from its present position to its end.</param>
     /// <param name="length">Bytes that <paramref name="content"/> will give; null: unknown.</param>
     /// <returns>Bytes stored.</returns>

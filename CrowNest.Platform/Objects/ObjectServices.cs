@@ -11,7 +11,8 @@ public static class ObjectServices
     public static IHostApplicationBuilder AddCrowNestObjects(this IHostApplicationBuilder builder)
     {
         ArgumentNullException.ThrowIfNull(builder);
-        builder.Services.AddOptions<ObjectsOptions>().BindConfiguration(ObjectsOptions.SectionName).ValidateDataAnnotations().ValidateOnStart();
+        builder.Services.AddOptions<ObjectsOptions>().BindConfiguration(ObjectsOptions.SectionName)
+            .ValidateDataAnnotations().ValidateOnStart();
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(services =>
             Create(services.GetRequiredService<IOptions<ObjectsOptions>>().Value, services.GetRequiredService<TimeProvider>()));

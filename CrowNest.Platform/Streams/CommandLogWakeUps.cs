@@ -127,7 +127,8 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
     {
         private TaskCompletionSource _next = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public Signal() => Handler = (_, _) => Interlocked.Exchange(ref _next, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
+        public Signal() => Handler = (_, _) =>
+            Interlocked.Exchange(ref _next, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
 
         public int Followers { get; set; }
         public bool IsSubscribed { get; set; }

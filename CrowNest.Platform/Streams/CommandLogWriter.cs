@@ -4,8 +4,8 @@ using StackExchange.Redis;
 namespace CrowNest.Platform.Streams;
 
 /// <summary>
-/// Writes commands' output to Redis (docs/protocols.md 4). Every append may be repeated: Redis refuses an id that it has, and that counts as
-/// done. Redis being away shows as <see cref="RedisException"/> or <see cref="TimeoutException"/>.
+/// Writes commands' output to Redis (docs/protocols.md 4). Every append may be repeated: Redis refuses an id that it has, and that counts
+/// as done. Redis being away shows as <see cref="RedisException"/> or <see cref="TimeoutException"/>.
 /// </summary>
 public sealed class CommandLogWriter(RedisConnection redis)
 {
@@ -34,7 +34,8 @@ public sealed class CommandLogWriter(RedisConnection redis)
         {
             var record = records[i];
             appends[i] = AppendOneAsync(
-                transaction, key, CommandLogKey.Entry(record.Seq), "s", (int)record.Stream, "t", record.CreatedAt, "d", Bytes(record.Payload));
+                transaction, key, CommandLogKey.Entry(record.Seq), "s", (int)record.Stream, "t", record.CreatedAt, "d",
+                Bytes(record.Payload));
         }
 
         var written = transaction.ExecuteAsync();
@@ -66,7 +67,8 @@ public sealed class CommandLogWriter(RedisConnection redis)
     public async Task TrimAsync(string commandId, long oldestSeq)
     {
         var database = await DatabaseAsync();
-        await database.ExecuteAsync("XTRIM", CommandLogKey.Stream(commandId), "MINID", CommandLogKey.Entry(oldestSeq)).WaitAsync(AnswerTimeout);
+        await database.ExecuteAsync("XTRIM", CommandLogKey.Stream(commandId), "MINID", CommandLogKey.Entry(oldestSeq))
+            .WaitAsync(AnswerTimeout);
     }
 
     public async Task ExpireAsync(string commandId, TimeSpan after)

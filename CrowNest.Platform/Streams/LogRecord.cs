@@ -58,9 +58,13 @@ public readonly record struct LogRecordHeader(int Length, long Seq, byte Stream,
         header = new LogRecordHeader(
             BinaryPrimitives.ReadInt32LittleEndian(source), BinaryPrimitives.ReadInt64LittleEndian(source[4..]), source[12],
             BinaryPrimitives.ReadInt64LittleEndian(source[13..]), BinaryPrimitives.ReadInt64LittleEndian(source[21..]));
-        return header is { Length: >= 0 and <= Limits.LogChunkBytes, Seq: >= 0, Stream: LogRecord.Stdout or LogRecord.Stderr, AgentOffset: >= 0 };
+        return header is
+        {
+            Length: >= 0 and <= Limits.LogChunkBytes, Seq: >= 0, Stream: LogRecord.Stdout or LogRecord.Stderr, AgentOffset: >= 0,
+        };
     }
 
     /// <summary>The record with this header.</summary>
-    public LogRecord ToRecord(ReadOnlyMemory<byte> payload) => new() { Seq = Seq, Stream = Stream, CreatedAt = CreatedAt, Payload = payload };
+    public LogRecord ToRecord(ReadOnlyMemory<byte> payload) =>
+        new() { Seq = Seq, Stream = Stream, CreatedAt = CreatedAt, Payload = payload };
 }

@@ -6,7 +6,8 @@ namespace CrowNest.Worker.Agents;
 
 /// <summary>
 /// Connects to an agent's socket without following a link (design: Isolation): the last component is opened with
-/// <c>O_PATH|O_NOFOLLOW</c>, must be a socket, and is then connected through <c>/proc/self/fd</c>, so that what was checked is what is used.
+/// <c>O_PATH|O_NOFOLLOW</c>, must be a socket, and is then connected through <c>/proc/self/fd</c>, so
+/// that what was checked is what is used.
 /// </summary>
 internal static partial class AgentSocket
 {

@@ -16,7 +16,8 @@ internal static class CommandEndpoints
         group.MapPost(
             "/commands/{id}/cancel",
             (string id, CancelCommand request, CommandExecution execution, CancellationToken cancellationToken) => AnswerAsync(
-                () => execution.CancelAsync(id, request.Mode == CancelMode.Force ? CancelMode.Force : CancelMode.Graceful, cancellationToken),
+                () => execution.CancelAsync(
+                    id, request.Mode == CancelMode.Force ? CancelMode.Force : CancelMode.Graceful, cancellationToken),
                 cancellationToken));
         return group;
     }

@@ -53,7 +53,8 @@ internal sealed partial class CommandExecution : IHostedService, IDisposable
     public bool IsRunning(string commandId) => _runs.ContainsKey(commandId);
 
     /// <summary>
-    /// Starts a command, or joins the one with this id. Returns its row: final, or as it stands when <see cref="StartCommand.WaitMs"/> are over.
+    /// Starts a command, or joins the one with this id. Returns its row: final, or as it stands when
+    /// <see cref="StartCommand.WaitMs"/> are over.
     /// </summary>
     /// <returns>null when there is no such command in that sandbox.</returns>
     /// <exception cref="WorkerException">The sandbox is not on this node, or not any more; nothing was done.</exception>

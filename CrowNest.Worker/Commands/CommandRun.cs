@@ -61,7 +61,8 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
             stopping);
         var state = (_completion.Task.IsCompletedSuccessfully ? _completion.Task.Result?.State : null) ?? "unknown";
         activity?.SetTag("crownest.command_state", state);
-        CommandMetrics.Duration.Record(services.Clock.GetElapsedTime(since).TotalMilliseconds, new KeyValuePair<string, object?>("state", state));
+        CommandMetrics.Duration.Record(
+            services.Clock.GetElapsedTime(since).TotalMilliseconds, new KeyValuePair<string, object?>("state", state));
     }
 
     /// <summary>Carries on with a command that a former process started.</summary>
@@ -73,7 +74,8 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
             {
                 if (state is null)
                 {
-                    throw new AgentErrorException(StatusCodes.Status404NotFound, ErrorCodes.NotFound, "The agent does not know the command.");
+                    throw new AgentErrorException(
+                        StatusCodes.Status404NotFound, ErrorCodes.NotFound, "The agent does not know the command.");
                 }
 
                 _markedRunning = row.State == CommandStatus.Running ? Task.CompletedTask : MarkRunningAsync(row, state, TimeSpan.Zero);
@@ -129,7 +131,8 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
         }
     }
 
-    private async Task<CommandEnd> RunAsync(CommandRow row, CommandOutput output, Func<CancellationToken, Task> start, CancellationToken ending)
+    private async Task<CommandEnd> RunAsync(
+        CommandRow row, CommandOutput output, Func<CancellationToken, Task> start, CancellationToken ending)
     {
         try
         {

@@ -5,9 +5,9 @@ using CrowNest.Platform.Streams;
 namespace CrowNest.Worker.Commands;
 
 /// <summary>
-/// A command's retained output on the node's disk (docs/protocols.md 5): files of about 1 MiB in a folder of its own, the oldest dropped when
-/// there is more than 10 MiB. Written by the command's pump alone; <see cref="SpoolReader"/> may read meanwhile. Made for the death of this
-/// process, not for that of the node, which ends its sandboxes anyway: nothing is synced.
+/// A command's retained output on the node's disk (docs/protocols.md 5): files of about 1 MiB in a folder of its own, the oldest dropped
+/// when there is more than 10 MiB. Written by the command's pump alone; <see cref="SpoolReader"/> may read meanwhile. Made for the death of
+/// this process, not for that of the node, which ends its sandboxes anyway: nothing is synced.
 /// </summary>
 internal sealed class CommandSpool : IDisposable
 {
@@ -245,7 +245,8 @@ internal sealed class CommandSpool : IDisposable
         var capturedThrough = KeptCapture.Read(_folder, _capture);
         _keptCapture = capturedThrough > 0 ? _capture.Version : -1;
         var indexes = Directory.EnumerateFiles(_folder, "*" + Extension)
-            .Select(path => long.TryParse(Path.GetFileNameWithoutExtension(path), NumberStyles.None, CultureInfo.InvariantCulture, out var i) ? i : 0)
+            .Select(path => Path.GetFileNameWithoutExtension(path))
+            .Select(name => long.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var index) ? index : 0)
             .Where(index => index > 0).Order().ToList();
         var isWhole = true;
         foreach (var index in indexes)

@@ -18,7 +18,7 @@ internal sealed class OutputChunker(TimeProvider clock, OutputCapture capture) :
 
     private static ReadOnlySpan<byte> Replacement => [0xEF, 0xBF, 0xBD];
 
-    private readonly Tail[] _tails = [default, default, default];
+    private readonly UnfinishedCodePoint[] _tails = [default, default, default];
     private byte[] _buffer = [];
 
     /// <summary>Bytes of finished records at the start of the buffer; the open record follows.</summary>
@@ -49,8 +49,8 @@ internal sealed class OutputChunker(TimeProvider clock, OutputCapture capture) :
     {
         LastSeq = lastSeq;
         _offset = ResumeOffset = offset;
-        _tails[LogRecord.Stdout] = Tail.Of(stdoutTail, carried: stdoutTail.Length);
-        _tails[LogRecord.Stderr] = Tail.Of(stderrTail, carried: stderrTail.Length);
+        _tails[LogRecord.Stdout] = UnfinishedCodePoint.Of(stdoutTail, carried: stdoutTail.Length);
+        _tails[LogRecord.Stderr] = UnfinishedCodePoint.Of(stderrTail, carried: stderrTail.Length);
     }
 
     /// <summary>Forgets what is not in finished records and goes on at another offset: the agent no longer has what lies between.</summary>
@@ -99,7 +99,7 @@ internal sealed class OutputChunker(TimeProvider clock, OutputCapture capture) :
             {
                 if (position + slice.Length == raw.Length)
                 {
-                    _tails[stream] = Tail.Of(slice, carried: 0);
+                    _tails[stream] = UnfinishedCodePoint.Of(slice, carried: 0);
                     break;
                 }
 
@@ -211,7 +211,7 @@ internal sealed class OutputChunker(TimeProvider clock, OutputCapture capture) :
             var status = Rune.DecodeFromUtf8(joined[position..], out _, out var consumed);
             if (status == OperationStatus.NeedMoreData)
             {
-                tail = Tail.Of(joined[position..], tail.CarriedLength);
+                tail = UnfinishedCodePoint.Of(joined[position..], tail.CarriedLength);
                 return raw.Length;
             }
 
@@ -307,39 +307,6 @@ internal sealed class OutputChunker(TimeProvider clock, OutputCapture capture) :
         {
             ArrayPool<byte>.Shared.Return(_buffer);
             _buffer = [];
-        }
-    }
-
-    /// <summary>Up to three bytes of an unfinished code point.</summary>
-    private readonly record struct Tail(uint Bytes, int Length)
-    {
-        /// <summary>How many of them a record in the spool repeats.</summary>
-        public int CarriedLength { get; init; }
-
-        public bool IsCarried => CarriedLength == Length;
-
-        /// <summary>The part that the agent no longer has.</summary>
-        public Tail Carried => this with { Length = CarriedLength };
-
-        public static Tail Of(ReadOnlySpan<byte> bytes, int carried)
-        {
-            var packed = 0u;
-            for (var i = 0; i < bytes.Length; i++)
-            {
-                packed |= (uint)bytes[i] << (8 * i);
-            }
-
-            return new Tail(packed, bytes.Length) { CarriedLength = carried };
-        }
-
-        public int CopyTo(Span<byte> destination)
-        {
-            for (var i = 0; i < Length; i++)
-            {
-                destination[i] = (byte)(Bytes >> (8 * i));
-            }
-
-            return Length;
         }
     }
 }

@@ -190,6 +190,8 @@ public sealed class ObjectStoreTests : IDisposable
     private sealed class BrokenStream(int good) : MemoryStream(new byte[good])
     {
         public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
-            await base.ReadAsync(buffer, cancellationToken) is > 0 and var read ? read : throw new InvalidOperationException("The source broke.");
+            await base.ReadAsync(buffer, cancellationToken) is > 0 and var read
+                ? read
+                : throw new InvalidOperationException("The source broke.");
     }
 }

@@ -42,7 +42,8 @@ public sealed class CommandLogTests(LogFixture fixture) : IClassFixture<LogFixtu
 
         await Writer.AppendAsync(row.Id, Records(3, 7));
 
-        Assert.Equal(Enumerable.Range(1, 7).Select(i => (long)i), (await Reader.ReadAsync(row, null, 100, None)).Records.Select(r => r.Seq));
+        var page = await Reader.ReadAsync(row, null, 100, None);
+        Assert.Equal(Enumerable.Range(1, 7).Select(i => (long)i), page.Records.Select(r => r.Seq));
     }
 
     [Fact]
@@ -144,7 +145,8 @@ public sealed class CommandLogTests(LogFixture fixture) : IClassFixture<LogFixtu
         var final = await fixture.FinishAsync(await fixture.AddRunningAsync(), 4);
 
         await Assert.ThrowsAsync<LogUnavailableException>(() => Reader.ReadAsync(final, null, 10, None));
-        Assert.IsType<LogEvent.Gap>(Assert.Single(await TakeAsync(Reader.FollowAsync(final, null, None)).WaitAsync(TimeSpan.FromSeconds(20))));
+        var events = await TakeAsync(Reader.FollowAsync(final, null, None)).WaitAsync(TimeSpan.FromSeconds(20));
+        Assert.IsType<LogEvent.Gap>(Assert.Single(events));
     }
 
     [Fact]
@@ -169,7 +171,8 @@ public sealed class CommandLogTests(LogFixture fixture) : IClassFixture<LogFixtu
         await Eventually.HoldsAsync(
             () => TryAsync(async () => Assert.Equal(3, (await Reader.ReadAsync(row, null, 10, None)).Records.Count)), "reads",
             TimeSpan.FromSeconds(30));
-        await Eventually.HoldsAsync(() => TryAsync(() => Writer.ReadRangeAsync(row.Id)), "the writer's connection", TimeSpan.FromSeconds(30));
+        await Eventually.HoldsAsync(
+            () => TryAsync(() => Writer.ReadRangeAsync(row.Id)), "the writer's connection", TimeSpan.FromSeconds(30));
     }
 
     private static async Task<bool> TryAsync(Func<Task> action)

@@ -138,8 +138,9 @@ public sealed class AgentClientTests
     public async Task Output_Refused_IsTheCodeOfTheStatus(string answer, string code)
     {
         using var agent = new HostileAgent(Encoding.ASCII.GetBytes(answer));
+        using var client = new AgentClient(agent.SocketPath);
 
-        var exception = await Assert.ThrowsAsync<AgentErrorException>(() => new AgentClient(agent.SocketPath).OpenOutputAsync("cmd_1", 0, None));
+        var exception = await Assert.ThrowsAsync<AgentErrorException>(() => client.OpenOutputAsync("cmd_1", 0, None));
         Assert.Equal(code, exception.Code);
     }
 

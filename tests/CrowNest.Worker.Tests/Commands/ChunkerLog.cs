@@ -45,7 +45,8 @@ internal sealed class ChunkerLog
     public void Restore(OutputChunker chunker) =>
         chunker.Restore(Records.Count, _offset, _carries[LogRecord.Stdout], _carries[LogRecord.Stderr]);
 
-    public string Text(byte stream) => Encoding.UTF8.GetString([.. Records.Where(r => r.Stream == stream).SelectMany(r => r.Payload.ToArray())]);
+    public string Text(byte stream) =>
+        Encoding.UTF8.GetString([.. Records.Where(r => r.Stream == stream).SelectMany(r => r.Payload.ToArray())]);
 }
 
 /// <summary>Pieces of output with everything that makes decoding hard.</summary>
@@ -68,7 +69,8 @@ internal static class RandomOutput
             return Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat("日本€", random.Next(1, 4000))));
         }
 
-        var text = Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, random.Next(1, 12)).Select(_ => Samples[random.Next(Samples.Length)])));
+        var samples = Enumerable.Range(0, random.Next(1, 12)).Select(_ => Samples[random.Next(Samples.Length)]);
+        var text = Encoding.UTF8.GetBytes(string.Concat(samples));
         // Cut anywhere, so that code points are split between pieces, or never finished.
         var start = random.Next(Math.Min(3, text.Length));
         return text[start..Math.Max(start + 1, text.Length - random.Next(4))];

@@ -30,7 +30,8 @@ public sealed class CommandRecoveryTests(BackingServices backing)
 
         foreach (var burst in new[] { "5-", "15-" })
         {
-            await Eventually.HoldsAsync(() => seen.Contains($"\n{burst}", StringComparison.Ordinal), $"burst {burst}", TimeSpan.FromSeconds(30));
+            await Eventually.HoldsAsync(
+                () => seen.Contains($"\n{burst}", StringComparison.Ordinal), $"burst {burst}", TimeSpan.FromSeconds(30));
             await node.CrashAsync();
             await node.StartAsync();
         }

@@ -8,7 +8,9 @@ namespace CrowNest.Worker.Tests.Commands;
 
 public sealed class OutputChunkerTests
 {
-    /// <summary>Whatever the bytes and wherever the frames cut them, each stream decodes to what a decoder makes of all its bytes at once.</summary>
+    /// <summary>
+    /// Whatever the bytes and wherever the frames cut them, each stream decodes to what a decoder makes of all its bytes at once.
+    /// </summary>
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
@@ -53,7 +55,8 @@ public sealed class OutputChunkerTests
         for (var round = 0; round < 200; round++)
         {
             var frames = Enumerable.Range(0, random.Next(2, 40))
-                .Select(_ => (Stream: random.Next(2) == 0 ? LogRecord.Stderr : LogRecord.Stdout, Bytes: RandomOutput.Next(random))).ToList();
+                .Select(_ => (Stream: random.Next(2) == 0 ? LogRecord.Stderr : LogRecord.Stdout, Bytes: RandomOutput.Next(random)))
+                .ToList();
             var log = new ChunkerLog();
             var chunker = new OutputChunker(TimeProvider.System, new OutputCapture());
             var position = 0L;
