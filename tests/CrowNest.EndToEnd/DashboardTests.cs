@@ -1,0 +1,66 @@
+using System.Net.Http.Json;
+using System.Text.Json.Nodes;
+using Aspire.Hosting.Testing;
+using CrowNest.Contracts;
+using CrowNest.Testing;
+using Microsoft.Playwright;
+using Xunit;
+
+namespace CrowNest.EndToEnd;
+
+/// <summary>The dashboard in a real browser over the real stack; its own tests look at every page over a made-up API.</summary>
+[Collection(StackFixture.Collection)]
+public sealed class DashboardTests(StackFixture stack)
+{
+    private const float PatienceMs = 30_000;
+
+    [Fact]
+    public async Task Visitor_SignsInRunsACommandAndKills_SeesItHappen()
+    {
+        using var playwright = await Playwright.CreateAsync();
+        await using var browser = await playwright.Chromium.LaunchAsync(new()
+        {
+            ExecutablePath = "/usr/bin/chromium",
+            Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"],
+        });
+        var page = await browser.NewPageAsync();
+        page.SetDefaultTimeout(PatienceMs);
+        var sandbox = await stack.CreateAsync();
+
+        await page.GotoAsync(await NewSignInLinkAsync());
+        await page.GetByRole(AriaRole.Row).Filter(new() { HasText = sandbox.Id }).WaitForAsync();
+        await page.GotoAsync($"{stack.App.GetEndpoint("dashboard")}sandboxes/{sandbox.Id}");
+        var line = page.GetByLabel("Command", new() { Exact = true });
+        await line.WaitForAsync();
+        await line.FillAsync("for i in 1 2 3; do echo tick $i; sleep 0.5; done; echo 'the <b>end</b>'");
+        await line.PressAsync("Enter");
+
+        await page.WaitForURLAsync("**/commands/cmd_*");
+        await page.GetByText("tick 3").WaitForAsync();
+        await page.GetByText("the <b>end</b>", new() { Exact = true }).WaitForAsync();
+        await ScreenshotAsync(page, "stack-command");
+        var command = Assert.Single((await stack.Client.Commands.ListAsync(sandbox.Id)).Data);
+        Assert.Contains(command.Id, page.Url, StringComparison.Ordinal);
+
+        await page.GotoAsync($"{stack.App.GetEndpoint("dashboard")}sandboxes/{sandbox.Id}");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Kill", Exact = true }).WaitForAsync();
+        await ScreenshotAsync(page, "stack-sandbox");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Kill", Exact = true }).ClickAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "Kill sandbox" }).ClickAsync();
+
+        await Eventually.GivesAsync(
+            () => stack.Client.Sandboxes.GetAsync(sandbox.Id), s => s.Status == SandboxStatus.Destroyed, "the sandbox is destroyed", StackFixture.Patience);
+    }
+
+    private async Task<string> NewSignInLinkAsync()
+    {
+        using var http = stack.App.CreateHttpClient("api");
+        http.DefaultRequestHeaders.Authorization = new("Bearer", await stack.App.GetParameterAsync("deployment-secret"));
+        using var response = await http.PostAsync(new Uri("internal/sign-in-links", UriKind.Relative), content: null);
+        response.EnsureSuccessStatusCode();
+        return (await response.Content.ReadFromJsonAsync<JsonObject>())!["url"]!.GetValue<string>();
+    }
+
+    private static async Task ScreenshotAsync(IPage page, string name) =>
+        await page.ScreenshotAsync(new() { Path = Path.Combine(AppContext.BaseDirectory, "screenshots", $"{name}.png"), FullPage = true });
+}
