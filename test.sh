@@ -12,7 +12,7 @@ line is "N passed, N failed"; the exit code is 0 when nothing failed and somethi
   --project NAME       only this test project: CrowNest.Api.Tests, Api.Tests or api; also "templates" and "stack"
   --filter EXPRESSION  only these tests, in the words of "dotnet test --filter"; leaves out templates and stack
   --skip-setup         do not look for missing packages
-  --keep               keep the state folder of the run
+  --keep               keep the run's folder, with everything temporary in it
 
 Results and logs are in artifacts/test-results. Ports and state folder are the run's own.
 USAGE
@@ -34,8 +34,14 @@ while (($# > 0)); do
   shift
 done
 
-# Short: the path of a unix socket below it must fit into 107 bytes.
-state=$(mktemp -d "${TMPDIR:-/tmp}/crownest-test.XXXXXX")
+# Everything temporary of the run lies in one folder, the tests' own included: what a crashed test has left behind is found by it.
+# Short, because paths of unix sockets below it must fit into 107 bytes; open, because Postgres runs as another user.
+work=$(mktemp -d /tmp/cnt.XXXXXX)
+chmod 755 "$work"
+export TMPDIR=$work
+state=$work/state
+# Every process of the run carries the mark in its environment, and so do those that they start, daemons included.
+export CROWNEST_TEST_RUN=${work#/tmp/}
 # A block of free ports below those that the kernel hands out by itself.
 port_base() {
   local base offset
@@ -60,14 +66,46 @@ log_directory=$results
 rm -rf "$results"
 mkdir -p "$results"
 
+marked_processes() {
+  local folder
+  # Not this script nor its subshells: the mark came after they had their environment.
+  for folder in /proc/[0-9]*; do
+    if as_root grep -qzsx "CROWNEST_TEST_RUN=$CROWNEST_TEST_RUN" "$folder/environ" 2> /dev/null; then echo "${folder#/proc/}"; fi
+  done
+}
+
+# Tests clean up after themselves; this is for those that crashed or were interrupted.
+clean_up() {
+  local pids file
+  pids=$(marked_processes)
+  if [[ -n $pids ]]; then
+    # Gently, and a moment later for good.
+    # shellcheck disable=SC2086 # one word per process
+    as_root kill -TERM $pids 2> /dev/null || true
+    for _ in {1..50}; do
+      pids=$(marked_processes)
+      [[ -n $pids ]] || break
+      sleep 0.1
+    done
+    # shellcheck disable=SC2086
+    [[ -z $pids ]] || as_root kill -KILL $pids 2> /dev/null || true
+  fi
+  # A node's folder names its deployment: its containers, network rules and interfaces go as down.sh takes them away.
+  while read -r file; do
+    mkdir -p "$work/left"
+    ln -sfn "$(dirname "$file")" "$work/left/node"
+    CROWNEST_STATE_DIRECTORY=$work/left "$root/down.sh" --keep-engine || true
+  done < <(as_root find "$work" -xdev -name deployment-id -not -path "$work/left/*")
+}
+
 on_exit() {
   local code=$?
   trap - EXIT
   # Not TERM: children would inherit that they ignore it.
   trap '' INT HUP
   trap : TERM
-  if [[ -e $state/up.pid || -e $state/apphost.pid ]]; then "$root/down.sh" --keep-engine > "$results/down.log" 2>&1 || true; fi
-  $keep || as_root rm -rf --one-file-system "$state"
+  clean_up > "$results/clean-up.log" 2>&1 || true
+  $keep || as_root rm -rf --one-file-system "$work"
   exit "$code"
 }
 trap on_exit EXIT
