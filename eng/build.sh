@@ -44,7 +44,15 @@ fingerprint() {
   } | sha256sum
 }
 now=$(fingerprint)
-if ! $force && [[ -s $stamp && $(< "$stamp") == "$now" && -e artifacts/bin/CrowNest.AppHost/release/CrowNest.AppHost.dll ]]; then
+# Who has built the solution has built the stack.
+is_built() {
+  local one
+  for one in "$stamp" "artifacts/build-solution-$flavour.stamp"; do
+    if [[ -s $one && $(< "$one") == "$now" ]]; then return 0; fi
+  done
+  return 1
+}
+if ! $force && is_built && [[ -e artifacts/bin/CrowNest.AppHost/release/CrowNest.AppHost.dll ]]; then
   step_done "$what" "unchanged"
   exit 0
 fi
@@ -54,7 +62,10 @@ build() {
   "$dotnet" build "$target" --configuration Release --nologo --disable-build-servers -p:UseAspire="$use_aspire" -clp:NoSummary -v:minimal
 }
 # The other flavour's output lies in the same folders.
-rm -f artifacts/build-*.stamp
+case $flavour in
+  local) rm -f artifacts/build-*-aspire.stamp ;;
+  aspire) rm -f artifacts/build-*-local.stamp ;;
+esac
 step_hint="the compiler's messages are above and in the log"
 ! $use_aspire || step_hint="do Aspire's packages restore on this machine? ./up.sh without --aspire does not need them"
 step "$what (dotnet build)" build
