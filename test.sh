@@ -151,8 +151,9 @@ run_with_ticker() {
   local name=$1 log=$2 ticker code=0
   shift 2
   step_ticker "$name" & ticker=$!
-  # An hour-long hang must end inside CI's time; the longest project takes a few minutes.
-  timeout --foreground --kill-after 10 900 "$@" > "$log" 2>&1 < /dev/null || code=$?
+  # A hang must end inside the time of CI; the longest project takes a few minutes. (A test host that dies is such a hang: the
+  # runner waits for those who inherited its output.)
+  timeout --foreground --kill-after 10 600 "$@" > "$log" 2>&1 < /dev/null || code=$?
   stop_ticker "$ticker"
   [[ ! -t 1 ]] || printf '\r\e[K'
   return "$code"
@@ -170,7 +171,7 @@ run_project() {
   # A runner that died or hung has failed, whatever it counted before.
   if ((code != 0 && bad == 0)); then
     bad=1
-    if ((code == 124 || code == 137)); then echo "$name: stopped after 15 minutes"; else echo "$name: the test runner ended with code $code"; fi
+    if ((code == 124 || code == 137)); then echo "$name: stopped after 10 minutes"; else echo "$name: the test runner ended with code $code"; fi
   fi
   if ((bad > 0)); then
     grep -E -A 24 '^ +Failed .*\[|^The active test run was aborted|^Testhost process|error' "$log" | head -n 150 || true
