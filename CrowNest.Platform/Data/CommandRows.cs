@@ -34,6 +34,10 @@ public sealed record CommandRow
     public string? FailureCode { get; init; }
     public string? FailureMessage { get; init; }
     public required string CollectStatus { get; init; }
+
+    /// <summary>What to collect; null: nothing.</summary>
+    public CollectRequest? Collect { get; init; }
+    public IReadOnlyList<CollectError> CollectErrors { get; init; } = [];
     public string? LogObjectKey { get; init; }
 
     /// <summary>First and last retained sequence number of a finished command's log; 0 when it had no output.</summary>
@@ -52,6 +56,9 @@ public sealed record NewCommand
     public required string Cwd { get; init; }
     public long? TimeoutMs { get; init; }
     public required DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>What to collect; null: nothing.</summary>
+    public CollectRequest? Collect { get; init; }
 
     /// <summary>The caller hears nothing before the final row is written, whose commit then carries this one (<see cref="LazyCommit"/>).</summary>
     public bool AnswerWaitsForEnd { get; init; }

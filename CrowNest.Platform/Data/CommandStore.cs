@@ -1,3 +1,4 @@
+using System.Text.Json;
 using CrowNest.Contracts;
 using Npgsql;
 using NpgsqlTypes;
@@ -10,8 +11,11 @@ public sealed class CommandStore(NpgsqlDataSource database)
     private const string Columns = """
         c.id, c.org_id, c.project_id, c.sandbox_id, c.command, c.cwd, c.state, c.exit_code, c.stdout_truncated, c.stderr_truncated,
         c.timeout_ms, c.created_at, c.started_at, c.finished_at, c.cancel_mode, c.canceled_at, c.termination_signal, c.killed_reason,
-        c.failure_code, c.failure_message, c.collect_status, c.log_object_key, c.oldest_seq, c.last_seq
+        c.failure_code, c.failure_message, c.collect_status, c.log_object_key, c.oldest_seq, c.last_seq, c.collect, c.collect_errors
         """;
+
+    /// <summary>Names in stored JSON: SQL reads them too (<see cref="CollectSql"/>).</summary>
+    private static readonly JsonSerializerOptions Json = JsonSerializerOptions.Web;
 
     private const string ColumnsWithOutput = Columns + ", c.stdout, c.stderr";
 
@@ -31,8 +35,9 @@ public sealed class CommandStore(NpgsqlDataSource database)
                 FROM sandboxes s WHERE s.id = @sandbox AND {Ownership.Sql("s")} FOR SHARE),
             added AS (
                 INSERT INTO commands (id, org_id, project_id, sandbox_id, command, cwd, state, stdout_truncated, stderr_truncated,
-                                      timeout_ms, created_at, collect_status, oldest_seq, last_seq)
-                SELECT @id, org_id, project_id, id, @command, @cwd, 'queued', false, false, @timeout, @created, 'not_requested', 0, 0
+                                      timeout_ms, created_at, collect_status, collect, oldest_seq, last_seq)
+                SELECT @id, org_id, project_id, id, @command, @cwd, 'queued', false, false, @timeout, @created,
+                       CASE WHEN @collect IS NULL THEN 'not_requested' ELSE 'pending' END, @collect, 0, 0
                 FROM box WHERE state = 'ready'
                 RETURNING id),
             remembered AS (UPDATE idempotency_records SET resource_id = @id WHERE id = @idempotency AND EXISTS (SELECT FROM added))
@@ -45,6 +50,10 @@ public sealed class CommandStore(NpgsqlDataSource database)
         sql.Parameters.AddWithValue("cwd", command.Cwd);
         sql.Parameters.Add(new("timeout", NpgsqlDbType.Bigint) { Value = (object?)command.TimeoutMs ?? DBNull.Value });
         sql.Parameters.AddWithValue("created", command.CreatedAt);
+        sql.Parameters.Add(new("collect", NpgsqlDbType.Jsonb)
+        {
+            Value = command.Collect is { } collect ? JsonSerializer.Serialize(collect, Json) : DBNull.Value,
+        });
         sql.Parameters.Add(new("idempotency", NpgsqlDbType.Bytea) { Value = (object?)idempotencyId ?? DBNull.Value });
         owner.AddTo(sql.Parameters);
         await using var reader = await sql.ExecuteReaderAsync(cancellationToken);
@@ -88,13 +97,14 @@ public sealed class CommandStore(NpgsqlDataSource database)
         return await ReadAllAsync(sql, withOutput: false, cancellationToken);
     }
 
-    /// <summary>Commands of a worker's live sandboxes that are not final: what it adopts after a restart.</summary>
+    /// <summary>Commands of a worker's live sandboxes that are not final, or still to be collected: what it adopts after a restart.</summary>
     public async Task<List<CommandRow>> ListActiveOfWorkerAsync(string workerId, CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand($"""
             SELECT {Columns} FROM commands c JOIN sandboxes s ON s.id = c.sandbox_id
-            WHERE s.worker_id = @worker AND c.finished_at IS NULL
+            WHERE s.worker_id = @worker AND s.state = ANY(@live) AND (c.finished_at IS NULL OR c.collect_status = 'pending')
             """);
+        sql.Parameters.AddWithValue("live", SandboxStates.Live);
         sql.Parameters.AddWithValue("worker", workerId);
         return await ReadAllAsync(sql, withOutput: false, cancellationToken);
     }
@@ -118,7 +128,7 @@ public sealed class CommandStore(NpgsqlDataSource database)
                 exit_code = @exit_code, stdout = @stdout, stderr = @stderr, stdout_truncated = @stdout_truncated,
                 stderr_truncated = @stderr_truncated, cancel_mode = @cancel_mode, canceled_at = @canceled_at,
                 termination_signal = @signal, killed_reason = @killed_reason, failure_code = @failure_code,
-                failure_message = @failure_message, oldest_seq = @oldest_seq, last_seq = @last_seq
+                failure_message = @failure_message, oldest_seq = @oldest_seq, last_seq = @last_seq, {CollectSql.CommandEnded}
             WHERE c.id = @id AND c.state = ANY(@from)
             RETURNING {ColumnsWithOutput}
             """);
@@ -143,6 +153,23 @@ public sealed class CommandStore(NpgsqlDataSource database)
         return await ReadOneAsync(sql, cancellationToken);
 
         static NpgsqlParameter Text(string name, string? value) => new(name, NpgsqlDbType.Text) { Value = (object?)value ?? DBNull.Value };
+    }
+
+    /// <summary>The collection is over; null when it was before.</summary>
+    public async Task<CommandRow?> FinishCollectAsync(
+        string id, string collectStatus, IReadOnlyList<CollectError> errors, CancellationToken cancellationToken)
+    {
+        await using var sql = database.CreateCommand($"""
+            UPDATE commands c SET collect_status = @status, collect_errors = @errors
+            WHERE c.id = @id AND c.collect_status = 'pending' AND c.finished_at IS NOT NULL RETURNING {ColumnsWithOutput}
+            """);
+        sql.Parameters.AddWithValue("id", id);
+        sql.Parameters.AddWithValue("status", collectStatus);
+        sql.Parameters.Add(new("errors", NpgsqlDbType.Jsonb)
+        {
+            Value = errors.Count > 0 ? JsonSerializer.Serialize(errors, Json) : DBNull.Value,
+        });
+        return await ReadOneAsync(sql, cancellationToken);
     }
 
     /// <summary>
@@ -215,7 +242,9 @@ public sealed class CommandStore(NpgsqlDataSource database)
         LogObjectKey = reader.GetStringOrNull(21),
         OldestSeq = reader.GetInt64(22),
         LastSeq = reader.GetInt64(23),
-        Stdout = withOutput ? reader.GetBytesOrNull(24) : null,
-        Stderr = withOutput ? reader.GetBytesOrNull(25) : null,
+        Collect = reader.IsDBNull(24) ? null : JsonSerializer.Deserialize<CollectRequest>(reader.GetString(24), Json),
+        CollectErrors = reader.IsDBNull(25) ? [] : JsonSerializer.Deserialize<CollectError[]>(reader.GetString(25), Json)!,
+        Stdout = withOutput ? reader.GetBytesOrNull(26) : null,
+        Stderr = withOutput ? reader.GetBytesOrNull(27) : null,
     };
 }

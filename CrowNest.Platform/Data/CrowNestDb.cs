@@ -21,6 +21,10 @@ public sealed partial class CrowNestDb(DbContextOptions<CrowNestDb> options) : D
     public DbSet<SandboxEntity> Sandboxes => Set<SandboxEntity>();
     public DbSet<CommandEntity> Commands => Set<CommandEntity>();
     public DbSet<IdempotencyEntity> IdempotencyRecords => Set<IdempotencyEntity>();
+    public DbSet<ArtifactEntity> Artifacts => Set<ArtifactEntity>();
+    public DbSet<AgentSessionEntity> AgentSessions => Set<AgentSessionEntity>();
+    public DbSet<UsageEventEntity> UsageEvents => Set<UsageEventEntity>();
+    public DbSet<UrlSigningKeyEntity> UrlSigningKeys => Set<UrlSigningKeyEntity>();
 
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
@@ -83,17 +87,58 @@ public sealed partial class CrowNestDb(DbContextOptions<CrowNestDb> options) : D
             e.HasOne<SandboxEntity>().WithMany().HasForeignKey(x => x.SandboxId).OnDelete(DeleteBehavior.Restrict);
             e.HasIndex(x => new { x.SandboxId, x.CreatedAt, x.Id }).IsDescending(false, true, true);
             e.HasIndex(x => x.SandboxId).HasFilter("finished_at IS NULL").HasDatabaseName("ix_commands_active");
+            e.Property(x => x.Collect).HasColumnType("jsonb");
+            e.Property(x => x.CollectErrors).HasColumnType("jsonb");
         });
         modelBuilder.Entity<IdempotencyEntity>(e =>
         {
             e.ToTable("idempotency_records");
             e.HasIndex(x => x.CreatedAt);
         });
+        AddArtifacts(modelBuilder);
 
         foreach (var property in modelBuilder.Model.GetEntityTypes().SelectMany(e => e.GetProperties()))
         {
             property.SetColumnName(WordStart().Replace(property.Name, "_$1").ToLowerInvariant());
         }
+    }
+
+    private static void AddArtifacts(ModelBuilder modelBuilder)
+    {
+        modelBuilder.Entity<ArtifactEntity>(e =>
+        {
+            e.ToTable("artifacts");
+            e.Property(x => x.Metadata).HasColumnType("jsonb");
+            e.HasOne<SandboxEntity>().WithMany().HasForeignKey(x => x.SandboxId).OnDelete(DeleteBehavior.Restrict);
+            e.HasOne<AgentSessionEntity>().WithMany().HasForeignKey(x => x.SessionId).OnDelete(DeleteBehavior.Restrict);
+            e.HasIndex(x => x.ObjectKey).IsUnique();
+            e.HasIndex(x => new { x.OrgId, x.CreatedAt, x.Id }).IsDescending(false, true, true);
+            e.HasIndex(x => new { x.SandboxId, x.CreatedAt, x.Id }).IsDescending(false, true, true);
+            e.HasIndex(x => new { x.SessionId, x.CreatedAt, x.Id }).IsDescending(false, true, true);
+            e.HasIndex(x => new { x.OrgId, x.RemotePath }).HasOperators("text_ops", "text_pattern_ops");
+            e.HasIndex(x => x.Metadata).HasMethod("gin").HasOperators("jsonb_path_ops");
+            e.HasIndex(x => x.RetentionExpiresAt).HasFilter("state <> 'deleted'").HasDatabaseName("ix_artifacts_retention");
+            e.HasIndex(x => x.DeletedAt).HasFilter("state = 'deleted' AND bytes_removed_at IS NULL").HasDatabaseName("ix_artifacts_unremoved");
+        });
+        modelBuilder.Entity<AgentSessionEntity>(e =>
+        {
+            e.ToTable("agent_sessions");
+            e.Property(x => x.Metadata).HasColumnType("jsonb");
+            e.HasOne<ProjectEntity>().WithMany().HasForeignKey(x => x.ProjectId).OnDelete(DeleteBehavior.Restrict);
+            e.HasOne<SandboxEntity>().WithMany().HasForeignKey(x => x.CurrentSandboxId).OnDelete(DeleteBehavior.Restrict);
+            e.HasIndex(x => new { x.OrgId, x.CreatedAt, x.Id }).IsDescending(false, true, true);
+        });
+        modelBuilder.Entity<UsageEventEntity>(e =>
+        {
+            e.ToTable("usage_events");
+            e.HasIndex(x => new { x.OrgId, x.CreatedAt });
+        });
+        modelBuilder.Entity<UrlSigningKeyEntity>(e =>
+        {
+            e.ToTable("url_signing_keys");
+            e.HasIndex(x => x.RetiredAt).IsUnique().HasFilter("retired_at IS NULL").AreNullsDistinct(false)
+                .HasDatabaseName("ux_url_signing_keys_current");
+        });
     }
 
     [GeneratedRegex("(?<=[a-z0-9])([A-Z])")]

@@ -29,6 +29,8 @@ public static class DataServices
         builder.Services.AddSingleton<SandboxStore>();
         builder.Services.AddSingleton<CommandStore>();
         builder.Services.AddSingleton<TemplateVersionStore>();
+        builder.Services.AddSingleton<ArtifactStore>();
+        builder.Services.AddSingleton<UsageStore>();
         return builder;
     }
 }

@@ -224,7 +224,7 @@ public sealed class SandboxStore(NpgsqlDataSource database)
     /// </summary>
     public async Task<ClosedBooks> CloseAbandonedAsync(DateTimeOffset now, DateTimeOffset abandonedBefore, CancellationToken cancellationToken)
     {
-        await using var command = database.CreateCommand("""
+        await using var command = database.CreateCommand($"""
             WITH lost AS (
                 -- One that was to end, or is past its deadline, has ended; only the others were lost before their time.
                 SELECT s.id, s.state = 'expiring' OR s.expires_at <= @now AS ended
@@ -233,8 +233,9 @@ public sealed class SandboxStore(NpgsqlDataSource database)
                   AND (w.lease_expires_at < @now OR (w.id IS NULL AND s.created_at < @abandoned))
                 FOR UPDATE OF s SKIP LOCKED),
             killed AS (
-                UPDATE commands c SET state = 'killed', killed_reason = 'sandbox_destroyed', finished_at = @now
-                FROM lost WHERE c.sandbox_id = lost.id AND c.finished_at IS NULL RETURNING c.id),
+                UPDATE commands c SET {KilledWithSandbox}
+                FROM lost WHERE c.sandbox_id = lost.id AND (c.finished_at IS NULL OR c.collect_status = 'pending')
+                RETURNING c.id, c.state = 'killed' AND c.finished_at = @now AS now),
             closed AS (
                 UPDATE sandboxes s SET
                     state = CASE WHEN ended THEN 'destroyed' ELSE 'failed' END,
@@ -242,7 +243,7 @@ public sealed class SandboxStore(NpgsqlDataSource database)
                     destroyed_reason = CASE WHEN ended THEN coalesce(s.destroyed_reason, 'ttl_expired') END,
                     failure_message = CASE WHEN NOT ended THEN 'The node that ran this sandbox was lost.' END
                 FROM lost WHERE s.id = lost.id RETURNING s.id)
-            SELECT id, true FROM closed UNION ALL SELECT id, false FROM killed
+            SELECT id, true FROM closed UNION ALL SELECT id, false FROM killed WHERE now
             """);
         command.Parameters.AddWithValue("live", SandboxStates.Live);
         command.Parameters.AddWithValue("now", now);
@@ -257,6 +258,14 @@ public sealed class SandboxStore(NpgsqlDataSource database)
 
         return new ClosedBooks(sandboxes, commands);
     }
+
+    /// <summary>Assignments to the commands of a sandbox that goes: an active one is killed, a final one keeps its end.</summary>
+    private const string KilledWithSandbox = $"""
+        state = CASE WHEN c.finished_at IS NULL THEN 'killed' ELSE c.state END,
+        killed_reason = CASE WHEN c.finished_at IS NULL THEN 'sandbox_destroyed' ELSE c.killed_reason END,
+        finished_at = coalesce(c.finished_at, @now),
+        {CollectSql.SandboxGone}
+        """;
 
     private async Task<bool> ChangeAsync(
         string id, string to, string set, CancellationToken cancellationToken, params NpgsqlParameter[] parameters)
@@ -276,8 +285,8 @@ public sealed class SandboxStore(NpgsqlDataSource database)
         await using var command = database.CreateCommand($"""
             WITH ended AS (UPDATE sandboxes SET state = @to, {set} WHERE id = @id AND state = ANY(@from) RETURNING id),
             killed AS (
-                UPDATE commands SET state = 'killed', killed_reason = 'sandbox_destroyed', finished_at = @now
-                WHERE sandbox_id = (SELECT id FROM ended) AND finished_at IS NULL)
+                UPDATE commands c SET {KilledWithSandbox}
+                WHERE c.sandbox_id = (SELECT id FROM ended) AND (c.finished_at IS NULL OR c.collect_status = 'pending'))
             SELECT count(*) FROM ended
             """);
         command.Parameters.AddWithValue("id", id);

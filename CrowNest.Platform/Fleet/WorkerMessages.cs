@@ -43,6 +43,26 @@ public sealed record CommandOutcome(CommandRow Command);
 /// <param name="Mode"><c>graceful</c> or <c>force</c>.</param>
 public sealed record CancelCommand(string Mode);
 
+/// <summary>Body of <c>POST /internal/sandboxes/{id}/artifacts</c>: the export that a <c>storing</c> row announces.</summary>
+/// <param name="Path">Workspace path of a file.</param>
+/// <param name="MaxBytes">Above it nothing is kept: <c>file_too_large</c>.</param>
+public sealed record StoreArtifact(string ArtifactId, string ObjectKey, string Path, long MaxBytes);
+
+/// <summary>Body of <c>POST /internal/sandboxes/{id}/imports</c>.</summary>
+/// <param name="Sha256">Lower-case hex; verified before the file appears.</param>
+/// <param name="Path">Destination, a workspace path.</param>
+public sealed record ImportObject(string ObjectKey, string Sha256, long SizeBytes, string Path, bool CreateParents, bool Overwrite);
+
+/// <summary>A file as the agent tells of it (docs/protocols.md 2.4).</summary>
+/// <param name="Type"><c>file</c> or <c>directory</c>.</param>
+/// <param name="ModifiedAt">Unix milliseconds.</param>
+/// <param name="Name">Base name; only in lists.</param>
+/// <param name="Sha256">Only in the answer to a write.</param>
+public sealed record AgentFile(string Path, string Type, long SizeBytes, long ModifiedAt, string? Name = null, string? Sha256 = null);
+
+/// <param name="Truncated">There is more than was asked for.</param>
+public sealed record AgentFileList(IReadOnlyList<AgentFile> Entries, bool Truncated);
+
 /// <summary>What a worker tells of itself with every heartbeat.</summary>
 public sealed record WorkerSnapshot
 {

@@ -67,6 +67,9 @@ public static class ObjectKey
     /// <summary>Key of a finished command's log (docs/protocols.md 5).</summary>
     public static string CommandLog(string orgId, string commandId) => $"logs/{orgId}/{commandId}";
 
+    /// <summary>Key of an artifact; opaque to callers, unique, without any path of theirs (api.md 7.1).</summary>
+    public static string Artifact(string orgId, string artifactId) => $"artifacts/{orgId}/{artifactId}";
+
     public static bool IsValid(string? key)
     {
         if (string.IsNullOrEmpty(key) || key.Length > MaxLength)
