@@ -2,97 +2,83 @@ namespace CrowNest.Platform.Objects;
 
 /// <summary>
 /// Objects as files below one folder. An object is written beside its place, synced, and renamed into it, so that a crash leaves the old
-/// one or the new one, and at worst a left-over in the folder of unfinished files, which the next start removes.
+/// one or the new one, and at worst a left-over in the folder of unfinished files, which a later start removes.
 /// </summary>
 internal sealed class FolderObjectStore : IObjectStore
 {
     /// <summary>No key begins with a dot, so this folder is out of every key's reach.</summary>
     private const string Unfinished = ".unfinished";
-    private const int BufferBytes = 64 * 1024;
 
-    /// <summary>Left-overs older than this are no longer anyone's: API and worker may share the folder.</summary>
-    private static readonly TimeSpan LeftOverAge = TimeSpan.FromDays(1);
+    /// <summary>
+    /// Files of living processes are locked, so younger ones than this are spared only for file systems without locks, and for the
+    /// moment between creating a file and locking it.
+    /// </summary>
+    private static readonly TimeSpan LeftOverAge = TimeSpan.FromMinutes(10);
 
     private readonly string _root;
     private readonly string _unfinished;
+    private readonly TimeSpan _patience;
 
     public FolderObjectStore(string root, TimeProvider clock)
+        : this(new ObjectsOptions { Directory = root }, clock)
     {
-        _root = Path.GetFullPath(root);
+    }
+
+    public FolderObjectStore(ObjectsOptions options, TimeProvider clock)
+    {
+        _root = Path.GetFullPath(options.Directory!);
         _unfinished = Path.Combine(_root, Unfinished);
+        _patience = options.RequestTimeout;
         Directory.CreateDirectory(_unfinished);
         if (!OperatingSystem.IsWindows())
         {
             File.SetUnixFileMode(_root, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         }
 
-        var old = clock.GetUtcNow() - LeftOverAge;
-        foreach (var file in new DirectoryInfo(_unfinished).EnumerateFiles().Where(f => f.LastWriteTimeUtc < old))
-        {
-            file.Delete();
-        }
+        RemoveLeftOvers(clock.GetUtcNow() - LeftOverAge);
     }
 
-    public async Task<long> PutAsync(string key, Stream content, long? length, CancellationToken cancellationToken)
+    public async Task<ObjectDigest> PutAsync(string key, Stream content, long? length, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(content);
         var path = PathOf(key);
-        var unfinished = Path.Combine(_unfinished, Guid.NewGuid().ToString("n"));
-        try
+        await using var file = new FolderObjectWriter(Path.Combine(_unfinished, Guid.NewGuid().ToString("n")), key);
+        var digest = await file.WriteAsync(content, cancellationToken);
+        if (length is { } expected && expected != digest.Length)
         {
-            long written;
-            await using (var file = new FileStream(unfinished, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0))
-            {
-                await content.CopyToAsync(file, BufferBytes, cancellationToken);
-                written = file.Position;
-                if (length is { } expected && expected != written)
-                {
-                    throw new ObjectStoreException($"The content of {key} has {written} bytes instead of {expected}.");
-                }
-
-                file.Flush(flushToDisk: true);
-            }
-
-            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            File.Move(unfinished, path, overwrite: true);
-            return written;
+            throw new ObjectStoreException($"The content of {key} has {digest.Length} bytes instead of {expected}.");
         }
-        catch (Exception exception)
-        {
-            File.Delete(unfinished);
-            if (exception is IOException or UnauthorizedAccessException)
-            {
-                throw new ObjectStoreException($"{key} can not be stored.", exception);
-            }
 
-            throw;
-        }
+        await Task.Run(() => file.Publish(_root, path), cancellationToken);
+        return digest;
     }
 
     public Task<StoredObject?> GetAsync(string key, ObjectRange? range, CancellationToken cancellationToken)
     {
+        var path = PathOf(key);
+        if (range is { } asked)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(asked.Offset, nameof(range));
+        }
+
+        FileStream? file = null;
         try
         {
-            var file = new FileStream(
-                PathOf(key), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 1, useAsync: true);
+            file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 1, useAsync: true);
             var total = file.Length;
-            if (range is not { } wanted)
-            {
-                return Task.FromResult<StoredObject?>(new StoredObject(file, total, total));
-            }
-
-            ArgumentOutOfRangeException.ThrowIfNegative(wanted.Offset, nameof(range));
-            var offset = Math.Min(wanted.Offset, total);
-            var length = Math.Clamp(wanted.Length ?? long.MaxValue, 0, total - offset);
+            var offset = Math.Min(range?.Offset ?? 0, total);
+            var length = Math.Clamp(range?.Length ?? long.MaxValue, 0, total - offset);
             file.Position = offset;
-            return Task.FromResult<StoredObject?>(new StoredObject(new BoundedStream(file, length), length, total));
+            return Task.FromResult<StoredObject?>(new StoredObject(new StoredContent(file, length, key, _patience), length, total));
         }
         catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
         {
+            CheckIsThere();
             return Task.FromResult<StoredObject?>(null);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
+            file?.Dispose();
             throw new ObjectStoreException($"{key} can not be read.", exception);
         }
     }
@@ -100,7 +86,13 @@ internal sealed class FolderObjectStore : IObjectStore
     public Task<ObjectStat?> StatAsync(string key, CancellationToken cancellationToken)
     {
         var file = new FileInfo(PathOf(key));
-        return Task.FromResult(file.Exists ? new ObjectStat(file.Length, file.LastWriteTimeUtc) : null);
+        if (file.Exists)
+        {
+            return Task.FromResult<ObjectStat?>(new ObjectStat(file.Length, file.LastWriteTimeUtc));
+        }
+
+        CheckIsThere();
+        return Task.FromResult<ObjectStat?>(null);
     }
 
     public Task DeleteAsync(string key, CancellationToken cancellationToken)
@@ -111,7 +103,8 @@ internal sealed class FolderObjectStore : IObjectStore
         }
         catch (DirectoryNotFoundException)
         {
-            // Nothing was ever stored below that prefix.
+            // Nothing was ever stored below that prefix, if there is a store.
+            CheckIsThere();
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -119,6 +112,51 @@ internal sealed class FolderObjectStore : IObjectStore
         }
 
         return Task.CompletedTask;
+    }
+
+    public async Task<ObjectPage> ListAsync(
+        string prefix, string? after, DateTimeOffset? olderThan, int limit, CancellationToken cancellationToken)
+    {
+        ObjectKey.ValidatePrefix(prefix);
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, ObjectPage.MaxLimit);
+        try
+        {
+            CheckIsThere();
+            return await Task.Run(
+                () => new FolderListing(_root, prefix, after ?? "", cancellationToken).Page(olderThan, limit), cancellationToken);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new ObjectStoreException("The objects can not be listed.", exception);
+        }
+    }
+
+    /// <summary>A folder that is not mounted must not look like one without objects.</summary>
+    private void CheckIsThere()
+    {
+        if (!Directory.Exists(_unfinished))
+        {
+            throw new ObjectStoreException($"The folder of objects is away: {_root}");
+        }
+    }
+
+    private void RemoveLeftOvers(DateTimeOffset before)
+    {
+        foreach (var file in new DirectoryInfo(_unfinished).EnumerateFiles().Where(f => f.LastWriteTimeUtc < before))
+        {
+            try
+            {
+                using (file.Open(FileMode.Open, FileAccess.Write, FileShare.None))
+                {
+                    file.Delete();
+                }
+            }
+            catch (IOException)
+            {
+                // Someone is writing it, or another process was quicker.
+            }
+        }
     }
 
     private string PathOf(string key)

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Platform.Objects;
@@ -15,11 +16,23 @@ public static class ObjectServices
             .ValidateDataAnnotations().ValidateOnStart();
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(services =>
-            Create(services.GetRequiredService<IOptions<ObjectsOptions>>().Value, services.GetRequiredService<TimeProvider>()));
+            Create(
+                services.GetRequiredService<IOptions<ObjectsOptions>>().Value,
+                services.GetRequiredService<TimeProvider>(),
+                services.GetRequiredService<ILoggerFactory>()));
+        builder.Services.AddHostedService<ObjectPreparation>();
         return builder;
     }
 
-    internal static IObjectStore Create(ObjectsOptions options, TimeProvider clock) => options.Driver == ObjectsOptions.S3
-        ? new S3ObjectStore(options)
-        : new FolderObjectStore(options.Directory!, clock);
+    internal static IObjectStore Create(ObjectsOptions options, TimeProvider clock, ILoggerFactory loggers) =>
+        options.Driver == ObjectsOptions.S3
+            ? new S3ObjectStore(options, clock, loggers.CreateLogger<S3ObjectStore>())
+            : new FolderObjectStore(options, clock);
+
+    /// <summary>Beside the start, which must not wait for a store that is away.</summary>
+    private sealed class ObjectPreparation(IObjectStore store) : BackgroundService
+    {
+        protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+            store is S3ObjectStore s3 ? s3.PrepareAsync(stoppingToken) : Task.CompletedTask;
+    }
 }

@@ -20,13 +20,27 @@ public sealed class ObjectsOptions : IValidatableObject
     /// <summary>URL of the S3 server, with scheme.</summary>
     public string? Endpoint { get; set; }
 
-    /// <summary>An existing bucket.</summary>
+    /// <summary>Name of the bucket; CrowNest's alone, for a sweep may remove what no row of its database names.</summary>
     public string? Bucket { get; set; }
     public string? AccessKey { get; set; }
     public string? SecretKey { get; set; }
 
     /// <summary>Region that requests are signed for; most servers take any.</summary>
     public string Region { get; set; } = "us-east-1";
+
+    /// <summary>Whether a missing bucket is made. Without the permission for it, make it by hand.</summary>
+    public bool CreateBucket { get; set; } = true;
+
+    /// <summary>How long a connection to the S3 server may take.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:05:00")]
+    public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>
+    /// How long one request may take (at most 8 MiB are sent with it), and how long a reader waits for the next bytes. A failed request is
+    /// tried three times.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
+    public TimeSpan RequestTimeout { get; set; } = TimeSpan.FromMinutes(1);
 
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {

@@ -72,7 +72,7 @@ internal static class StoredLog
         {
             return await content.ReadAsync(buffer, cancellationToken);
         }
-        catch (Exception exception) when (exception is IOException or HttpRequestException)
+        catch (ObjectStoreException exception)
         {
             throw new LogUnavailableException("The object store is not available.", exception);
         }

@@ -1,5 +1,7 @@
+using System.Security.Cryptography;
 using System.Text;
 using CrowNest.Platform.Objects;
+using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Objects;
@@ -38,7 +40,9 @@ public sealed class ObjectStoreTests : IDisposable
             foreach (long? length in new long?[] { size, null })
             {
                 using var content = new MemoryStream(bytes);
-                Assert.Equal(size, await store.PutAsync($"{_prefix}/object", content, length, default));
+                Assert.Equal(
+                    new ObjectDigest(size, Convert.ToHexStringLower(SHA256.HashData(bytes))),
+                    await store.PutAsync($"{_prefix}/object", content, length, default));
                 Assert.Equal(bytes, await ReadAsync(store, $"{_prefix}/object", null));
                 Assert.Equal(size, (await store.StatAsync($"{_prefix}/object", default))!.Length);
             }
@@ -184,7 +188,8 @@ public sealed class ObjectStoreTests : IDisposable
             AccessKey = Setting("ACCESS_KEY"),
             SecretKey = Setting("SECRET_KEY"),
         },
-        TimeProvider.System);
+        TimeProvider.System,
+        NullLoggerFactory.Instance);
 
     /// <summary>Gives some bytes, then fails.</summary>
     private sealed class BrokenStream(int good) : MemoryStream(new byte[good])

@@ -1,9 +1,12 @@
 namespace CrowNest.Platform.Objects;
 
-/// <summary>The next <paramref name="length"/> bytes of a stream, which it owns.</summary>
-internal sealed class BoundedStream(Stream inner, long length) : Stream
+/// <summary>What every forward-only stream over another one answers alike. It owns the inner stream.</summary>
+internal abstract class ReadOnlyStream(Stream inner, long length) : Stream
 {
-    private long _position;
+    protected Stream Inner { get; } = inner;
+
+    /// <summary>Bytes handed out so far.</summary>
+    protected long Consumed { get; set; }
 
     public override bool CanRead => true;
     public override bool CanSeek => false;
@@ -12,28 +15,17 @@ internal sealed class BoundedStream(Stream inner, long length) : Stream
 
     public override long Position
     {
-        get => _position;
+        get => Consumed;
         set => throw new NotSupportedException();
     }
 
     public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
 
-    public override int Read(Span<byte> buffer)
-    {
-        var read = inner.Read(buffer[..(int)Math.Min(buffer.Length, length - _position)]);
-        _position += read;
-        return read;
-    }
-
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
         ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-    public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
-    {
-        var read = await inner.ReadAsync(buffer[..(int)Math.Min(buffer.Length, length - _position)], cancellationToken);
-        _position += read;
-        return read;
-    }
+    public abstract override int Read(Span<byte> buffer);
+    public abstract override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default);
 
     public override void Flush()
     {
@@ -45,7 +37,7 @@ internal sealed class BoundedStream(Stream inner, long length) : Stream
 
     public override async ValueTask DisposeAsync()
     {
-        await inner.DisposeAsync();
+        await Inner.DisposeAsync();
         await base.DisposeAsync();
     }
 
@@ -53,7 +45,7 @@ internal sealed class BoundedStream(Stream inner, long length) : Stream
     {
         if (disposing)
         {
-            inner.Dispose();
+            Inner.Dispose();
         }
 
         base.Dispose(disposing);
