@@ -13,7 +13,10 @@ public static class ErrorCodes
     public const string MetadataTooManyKeys = "metadata_too_many_keys";
     public const string UnsupportedRuntimeOption = "unsupported_runtime_option";
     public const string PathOutsideWorkspace = "path_outside_workspace";
+    public const string PathIsDirectory = "path_is_directory";
     public const string PathNotDirectory = "path_not_directory";
+    public const string UploadChecksumMismatch = "upload_checksum_mismatch";
+    public const string ArchiveInvalid = "archive_invalid";
     public const string Unauthorized = "unauthorized";
     public const string InvalidApiKey = "invalid_api_key";
     public const string Forbidden = "forbidden";
@@ -21,13 +24,22 @@ public static class ErrorCodes
     public const string FeatureNotEnabled = "feature_not_enabled";
     public const string NotFound = "not_found";
     public const string FileNotFound = "file_not_found";
+    public const string ParentDirectoryNotFound = "parent_directory_not_found";
     public const string IdempotencyKeyReused = "idempotency_key_reused";
     public const string IdempotencyRequestInProgress = "idempotency_request_in_progress";
     public const string Conflict = "conflict";
     public const string StreamGap = "stream_gap";
+    public const string FileAlreadyExists = "file_already_exists";
+    public const string DirectoryNotEmpty = "directory_not_empty";
     public const string SandboxDestroyed = "sandbox_destroyed";
+    public const string FileTooLarge = "file_too_large";
+    public const string ArchiveTooLarge = "archive_too_large";
     public const string RateLimited = "rate_limited";
     public const string QuotaExceeded = "quota_exceeded";
     public const string InternalError = "internal_error";
     public const string RuntimeError = "runtime_error";
+    public const string DownloadExportFailed = "download_export_failed";
+
+    /// <summary>Only in <c>collectErrors</c> of a command (api.md 5.1).</summary>
+    public const string ArtifactCollectFailed = "artifact_collect_failed";
 }

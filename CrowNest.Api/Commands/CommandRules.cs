@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
+using CrowNest.Platform.Files;
 
 namespace CrowNest.Api.Commands;
 

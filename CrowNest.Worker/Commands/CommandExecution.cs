@@ -214,15 +214,15 @@ internal sealed partial class CommandExecution : IHostedService, IDisposable
         }
     }
 
-    [LoggerMessage(2141, LogLevel.Information, "Adopted command {CommandId} of {SandboxId}")]
+    [LoggerMessage(6141, LogLevel.Information, "Adopted command {CommandId} of {SandboxId}")]
     private partial void LogAdopted(string commandId, string sandboxId);
 
-    [LoggerMessage(2142, LogLevel.Warning, "The agent could not be told to forget {CommandId}")]
+    [LoggerMessage(6142, LogLevel.Warning, "The agent could not be told to forget {CommandId}")]
     private partial void LogNotForgotten(Exception exception, string commandId);
 
-    [LoggerMessage(2143, LogLevel.Debug, "The cancel of {CommandId} came after its end")]
+    [LoggerMessage(6143, LogLevel.Debug, "The cancel of {CommandId} came after its end")]
     private partial void LogCancelTooLate(Exception exception, string commandId);
 
-    [LoggerMessage(2144, LogLevel.Warning, "The cancel of {CommandId} did not reach the agent")]
+    [LoggerMessage(6144, LogLevel.Warning, "The cancel of {CommandId} did not reach the agent")]
     private partial void LogCancelUnheard(Exception exception, string commandId);
 }

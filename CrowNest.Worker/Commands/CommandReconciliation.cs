@@ -175,12 +175,12 @@ internal sealed partial class CommandReconciliation(
         finished.Keep(row, output, execution.Stopping);
     }
 
-    [LoggerMessage(2151, LogLevel.Warning, "Reconciling commands failed; the next round tries again")]
+    [LoggerMessage(6151, LogLevel.Warning, "Reconciling commands failed; the next round tries again")]
     private partial void LogRoundFailed(Exception exception);
 
-    [LoggerMessage(2152, LogLevel.Warning, "The agent of {SandboxId} does not tell its commands")]
+    [LoggerMessage(6152, LogLevel.Warning, "The agent of {SandboxId} does not tell its commands")]
     private partial void LogAgentSilent(Exception exception, string sandboxId);
 
-    [LoggerMessage(2153, LogLevel.Warning, "Removed the spool of {CommandId}, which has no row")]
+    [LoggerMessage(6153, LogLevel.Warning, "Removed the spool of {CommandId}, which has no row")]
     private partial void LogUnknownSpool(string commandId);
 }

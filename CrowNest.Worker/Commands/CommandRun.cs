@@ -284,21 +284,21 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
             ?.SetEndTime(end.UtcDateTime).Dispose();
     }
 
-    [LoggerMessage(2121, LogLevel.Information, "The agent refused {CommandId}: {Code}")]
+    [LoggerMessage(6121, LogLevel.Information, "The agent refused {CommandId}: {Code}")]
     private static partial void LogRefused(ILogger logger, Exception exception, string commandId, string code);
 
-    [LoggerMessage(2122, LogLevel.Error, "The agent of {CommandId} is lost; the command fails")]
+    [LoggerMessage(6122, LogLevel.Error, "The agent of {CommandId} is lost; the command fails")]
     private static partial void LogLost(ILogger logger, Exception exception, string commandId);
 
-    [LoggerMessage(2123, LogLevel.Error, "Command {CommandId} can not be carried on by this process")]
+    [LoggerMessage(6123, LogLevel.Error, "Command {CommandId} can not be carried on by this process")]
     private static partial void LogBroken(ILogger logger, Exception exception, string commandId);
 
-    [LoggerMessage(2124, LogLevel.Warning, "Connection to the agent of {CommandId} failed, {Failures} times in a row")]
+    [LoggerMessage(6124, LogLevel.Warning, "Connection to the agent of {CommandId} failed, {Failures} times in a row")]
     private static partial void LogConnectionLost(ILogger logger, Exception exception, string commandId, int failures);
 
-    [LoggerMessage(2125, LogLevel.Warning, "Command {CommandId} could not be marked running")]
+    [LoggerMessage(6125, LogLevel.Warning, "Command {CommandId} could not be marked running")]
     private static partial void LogNotMarked(ILogger logger, Exception exception, string commandId);
 
-    [LoggerMessage(2126, LogLevel.Warning, "The end of {CommandId} could not be written yet")]
+    [LoggerMessage(6126, LogLevel.Warning, "The end of {CommandId} could not be written yet")]
     private static partial void LogNotWritten(ILogger logger, Exception exception, string commandId);
 }

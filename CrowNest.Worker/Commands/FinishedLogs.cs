@@ -181,12 +181,12 @@ internal sealed partial class FinishedLogs(
 
     private static TimeSpan Longer(TimeSpan backoff) => 2 * backoff < LongestBackoff ? 2 * backoff : LongestBackoff;
 
-    [LoggerMessage(2131, LogLevel.Warning, "The end of the log of {CommandId} could not be published")]
+    [LoggerMessage(6131, LogLevel.Warning, "The end of the log of {CommandId} could not be published")]
     private partial void LogNotMarked(Exception exception, string commandId);
 
-    [LoggerMessage(2132, LogLevel.Warning, "The log of {CommandId} could not be stored; next attempt in {Backoff}")]
+    [LoggerMessage(6132, LogLevel.Warning, "The log of {CommandId} could not be stored; next attempt in {Backoff}")]
     private partial void LogNotStored(Exception exception, string commandId, TimeSpan backoff);
 
-    [LoggerMessage(2133, LogLevel.Error, "The log of {CommandId} is left in the spool")]
+    [LoggerMessage(6133, LogLevel.Error, "The log of {CommandId} is left in the spool")]
     private partial void LogNotKept(Exception exception, string commandId);
 }

@@ -218,9 +218,9 @@ internal sealed partial class LogPublisher : IAsyncDisposable
         _reader.Rewind();
     }
 
-    [LoggerMessage(2101, LogLevel.Warning, "Output of {CommandId} can not be published; it waits in the spool")]
+    [LoggerMessage(6101, LogLevel.Warning, "Output of {CommandId} can not be published; it waits in the spool")]
     private static partial void LogRedisAway(ILogger logger, Exception exception, string commandId);
 
-    [LoggerMessage(2102, LogLevel.Error, "The spool of {CommandId} can not be read; its output is not published any further")]
+    [LoggerMessage(6102, LogLevel.Error, "The spool of {CommandId} can not be read; its output is not published any further")]
     private static partial void LogSpoolBroken(ILogger logger, Exception exception, string commandId);
 }

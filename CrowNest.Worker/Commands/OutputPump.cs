@@ -149,9 +149,9 @@ internal sealed partial class OutputPump(
         }
     }
 
-    [LoggerMessage(2111, LogLevel.Error, "Output of {CommandId} can not be spooled; its process has to wait")]
+    [LoggerMessage(6111, LogLevel.Error, "Output of {CommandId} can not be spooled; its process has to wait")]
     private static partial void LogDiskFailed(ILogger logger, Exception exception, string commandId);
 
-    [LoggerMessage(2112, LogLevel.Error, "Output of {CommandId} between {From} and {To} is lost")]
+    [LoggerMessage(6112, LogLevel.Error, "Output of {CommandId} between {From} and {To} is lost")]
     private static partial void LogOutputLost(ILogger logger, Exception exception, string commandId, long from, long to);
 }

@@ -104,9 +104,9 @@ internal sealed partial class Heartbeat(
         }
     }
 
-    [LoggerMessage(1011, LogLevel.Error, "The lease cannot be renewed; it is tried again")]
+    [LoggerMessage(5011, LogLevel.Error, "The lease cannot be renewed; it is tried again")]
     private partial void LogLeaseFailed(Exception exception);
 
-    [LoggerMessage(1012, LogLevel.Warning, "Stock and load cannot be published; sandboxes go on without")]
+    [LoggerMessage(5012, LogLevel.Warning, "Stock and load cannot be published; sandboxes go on without")]
     private partial void LogSnapshotFailed(Exception exception);
 }

@@ -65,12 +65,12 @@ internal sealed partial class NodeStartup(
         }
     }
 
-    [LoggerMessage(1021, LogLevel.Information, "Worker {WorkerId} of deployment {DeploymentId}, state in {Path}")]
+    [LoggerMessage(5021, LogLevel.Information, "Worker {WorkerId} of deployment {DeploymentId}, state in {Path}")]
     private partial void LogStarting(string workerId, string deploymentId, string path);
 
-    [LoggerMessage(1022, LogLevel.Warning, "Waiting for {What}")]
+    [LoggerMessage(5022, LogLevel.Warning, "Waiting for {What}")]
     private partial void LogWaiting(Exception exception, string what);
 
-    [LoggerMessage(1023, LogLevel.Error, "The stop left something behind; the next start or --cleanup takes it away")]
+    [LoggerMessage(5023, LogLevel.Error, "The stop left something behind; the next start or --cleanup takes it away")]
     private partial void LogStopFailed(Exception exception);
 }

@@ -55,9 +55,9 @@ internal static partial class InternalApi
     private static IResult Error(int status, string code, string message) =>
         Results.Json(new ErrorEnvelope(new ErrorBody(code, message)), statusCode: status);
 
-    [LoggerMessage(1001, LogLevel.Warning, "{Path} is refused with {Code}: {Reason}")]
+    [LoggerMessage(5001, LogLevel.Warning, "{Path} is refused with {Code}: {Reason}")]
     private static partial void LogRefused(ILogger logger, Exception? exception, string path, string code, string reason);
 
-    [LoggerMessage(1002, LogLevel.Error, "{Path} failed")]
+    [LoggerMessage(5002, LogLevel.Error, "{Path} failed")]
     private static partial void LogFailed(ILogger logger, Exception exception, string path);
 }

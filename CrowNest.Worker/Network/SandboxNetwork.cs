@@ -247,9 +247,9 @@ internal sealed partial class SandboxNetwork(
         }
     }
 
-    [LoggerMessage(1301, LogLevel.Information, "The network of internet sandboxes is up: {Bridge}, {Range}")]
+    [LoggerMessage(5301, LogLevel.Information, "The network of internet sandboxes is up: {Bridge}, {Range}")]
     private partial void LogReady(string bridge, string range);
 
-    [LoggerMessage(1302, LogLevel.Warning, "Bridge or packet filter of {Bridge} were gone; they are put back")]
+    [LoggerMessage(5302, LogLevel.Warning, "Bridge or packet filter of {Bridge} were gone; they are put back")]
     private partial void LogRepair(string bridge);
 }

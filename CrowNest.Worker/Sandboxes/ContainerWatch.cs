@@ -145,15 +145,15 @@ internal sealed partial class ContainerWatch(
         }
     }
 
-    [LoggerMessage(1151, LogLevel.Error, "The engine's events cannot be read; connecting again")]
+    [LoggerMessage(5151, LogLevel.Error, "The engine's events cannot be read; connecting again")]
     private partial void LogLost(Exception exception);
 
-    [LoggerMessage(1152, LogLevel.Information, "Processes of {Name} were ended because its memory is used up")]
+    [LoggerMessage(5152, LogLevel.Information, "Processes of {Name} were ended because its memory is used up")]
     private partial void LogOutOfMemory(string name);
 
-    [LoggerMessage(1153, LogLevel.Warning, "Warm sandbox {Name} ended by itself")]
+    [LoggerMessage(5153, LogLevel.Warning, "Warm sandbox {Name} ended by itself")]
     private partial void LogWarmLost(string name);
 
-    [LoggerMessage(1154, LogLevel.Error, "{Sandbox} could not be checked or removed; the reaper will")]
+    [LoggerMessage(5154, LogLevel.Error, "{Sandbox} could not be checked or removed; the reaper will")]
     private partial void LogCheckFailed(Exception exception, string sandbox);
 }

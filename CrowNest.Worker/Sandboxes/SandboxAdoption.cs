@@ -106,10 +106,10 @@ internal sealed partial class SandboxAdoption(
         }
     }
 
-    [LoggerMessage(1171, LogLevel.Information,
+    [LoggerMessage(5171, LogLevel.Information,
         "Adopted {Live} of {Rows} sandboxes and {Warm} warm ones; {Containers} containers were there")]
     private partial void LogAdopted(int live, int rows, int warm, int containers);
 
-    [LoggerMessage(1172, LogLevel.Error, "The commands of sandbox {SandboxId} could not be taken on")]
+    [LoggerMessage(5172, LogLevel.Error, "The commands of sandbox {SandboxId} could not be taken on")]
     private partial void LogObserverFailed(Exception exception, string sandboxId);
 }

@@ -239,9 +239,9 @@ internal sealed partial class SandboxContainers(
         }
     }
 
-    [LoggerMessage(1101, LogLevel.Debug, "The engine warns about {Name}: {Warning}")]
+    [LoggerMessage(5101, LogLevel.Debug, "The engine warns about {Name}: {Warning}")]
     private partial void LogEngineWarning(string name, string warning);
 
-    [LoggerMessage(1102, LogLevel.Warning, "The agent of {Name} does not answer: {Reason}")]
+    [LoggerMessage(5102, LogLevel.Warning, "The agent of {Name} does not answer: {Reason}")]
     private partial void LogSilent(string name, string reason);
 }

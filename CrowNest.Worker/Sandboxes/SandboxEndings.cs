@@ -111,12 +111,12 @@ internal sealed partial class SandboxEndings(
         }
     }
 
-    [LoggerMessage(1131, LogLevel.Information, "Sandbox {SandboxId} is destroyed: {Reason}")]
+    [LoggerMessage(5131, LogLevel.Information, "Sandbox {SandboxId} is destroyed: {Reason}")]
     private partial void LogEnded(string sandboxId, string reason);
 
-    [LoggerMessage(1132, LogLevel.Warning, "Sandbox {SandboxId} is lost: {Reason}")]
+    [LoggerMessage(5132, LogLevel.Warning, "Sandbox {SandboxId} is lost: {Reason}")]
     private partial void LogLost(string sandboxId, string reason);
 
-    [LoggerMessage(1133, LogLevel.Error, "The end of sandbox {SandboxId} failed and is tried again")]
+    [LoggerMessage(5133, LogLevel.Error, "The end of sandbox {SandboxId} failed and is tried again")]
     private partial void LogFailed(Exception exception, string sandboxId);
 }

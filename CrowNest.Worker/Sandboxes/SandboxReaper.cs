@@ -126,12 +126,12 @@ internal sealed partial class SandboxReaper(
     private static int? UidOf(EngineContainer container) =>
         int.TryParse(container.Labels.GetValueOrDefault(ContainerLabels.Uid), CultureInfo.InvariantCulture, out var uid) ? uid : null;
 
-    [LoggerMessage(1161, LogLevel.Error, "Leftovers cannot be looked for; it is tried again")]
+    [LoggerMessage(5161, LogLevel.Error, "Leftovers cannot be looked for; it is tried again")]
     private partial void LogFailed(Exception exception);
 
-    [LoggerMessage(1162, LogLevel.Warning, "Container {Name} belongs to nobody and is removed")]
+    [LoggerMessage(5162, LogLevel.Warning, "Container {Name} belongs to nobody and is removed")]
     private partial void LogLeftover(string name);
 
-    [LoggerMessage(1163, LogLevel.Warning, "Sandbox {SandboxId} was closed while this node's lease had lapsed")]
+    [LoggerMessage(5163, LogLevel.Warning, "Sandbox {SandboxId} was closed while this node's lease had lapsed")]
     private partial void LogClosed(string sandboxId);
 }

@@ -219,9 +219,9 @@ internal sealed partial class SandboxStarter(
             : throw WorkerException.Conflict("The sandbox is ending.");
     }
 
-    [LoggerMessage(1121, LogLevel.Information, "Sandbox {SandboxId} is ready, {Start}, after {Milliseconds:0.0} ms")]
+    [LoggerMessage(5121, LogLevel.Information, "Sandbox {SandboxId} is ready, {Start}, after {Milliseconds:0.0} ms")]
     private partial void LogStarted(string sandboxId, string start, double milliseconds);
 
-    [LoggerMessage(1122, LogLevel.Warning, "Warm sandbox {Name} does not take an identity and is discarded")]
+    [LoggerMessage(5122, LogLevel.Warning, "Warm sandbox {Name} does not take an identity and is discarded")]
     private partial void LogDiscarded(Exception exception, string name);
 }

@@ -54,6 +54,6 @@ internal sealed partial class SandboxSweep(
     private Task<List<string>> TakeDueAsync(string? onlyId, CancellationToken cancellationToken) =>
         sandboxes.TakeDueAsync(node.Id, time.GetUtcNow(), options.Value.IdleAfter, onlyId, cancellationToken);
 
-    [LoggerMessage(1141, LogLevel.Error, "The sweep cannot read what is due; it goes on trying")]
+    [LoggerMessage(5141, LogLevel.Error, "The sweep cannot read what is due; it goes on trying")]
     private partial void LogFailed(Exception exception);
 }

@@ -144,12 +144,12 @@ internal sealed partial class WarmPoolRefill(
         }
     }
 
-    [LoggerMessage(1111, LogLevel.Information, "Warm sandbox {Name} of {VersionId} is outdated")]
+    [LoggerMessage(5111, LogLevel.Information, "Warm sandbox {Name} of {VersionId} is outdated")]
     private partial void LogOutdated(string name, string versionId);
 
-    [LoggerMessage(1112, LogLevel.Error, "No warm sandbox of {VersionId} could be made; next attempt in {Seconds} s")]
+    [LoggerMessage(5112, LogLevel.Error, "No warm sandbox of {VersionId} could be made; next attempt in {Seconds} s")]
     private partial void LogFailed(Exception exception, string versionId, double seconds);
 
-    [LoggerMessage(1113, LogLevel.Warning, "Warm sandbox {Name} could not be removed now; the reaper will")]
+    [LoggerMessage(5113, LogLevel.Warning, "Warm sandbox {Name} could not be removed now; the reaper will")]
     private partial void LogNotRemoved(Exception exception, string name);
 }

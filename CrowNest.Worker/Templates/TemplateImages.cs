@@ -62,6 +62,6 @@ internal sealed partial class TemplateImages(EngineClient engine, TemplateVersio
 
     public void Dispose() => _scan.Dispose();
 
-    [LoggerMessage(1201, LogLevel.Information, "Template {Slug} {Version} is here as {VersionId}")]
+    [LoggerMessage(5201, LogLevel.Information, "Template {Slug} {Version} is here as {VersionId}")]
     private partial void LogFound(string slug, string version, string versionId);
 }

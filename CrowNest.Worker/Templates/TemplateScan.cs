@@ -36,6 +36,6 @@ internal sealed partial class TemplateScan(
         }
     }
 
-    [LoggerMessage(1202, LogLevel.Error, "Template images cannot be looked for; it is tried again")]
+    [LoggerMessage(5202, LogLevel.Error, "Template images cannot be looked for; it is tried again")]
     private partial void LogFailed(Exception exception);
 }

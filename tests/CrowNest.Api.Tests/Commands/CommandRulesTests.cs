@@ -2,6 +2,7 @@ using CrowNest.Api.Commands;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
+using CrowNest.Platform.Files;
 using Xunit;
 
 namespace CrowNest.Api.Tests.Commands;

@@ -1,11 +1,11 @@
 using CrowNest.Contracts;
 
-namespace CrowNest.Api.Commands;
+namespace CrowNest.Platform.Files;
 
 /// <summary>
 /// The lexical part of api.md 2.13. Links and what exists are decided inside the sandbox, beneath its own mount of the workspace.
 /// </summary>
-internal static class WorkspacePath
+public static class WorkspacePath
 {
     /// <summary>Longest path the kernel takes, with its end mark.</summary>
     public const int MaxBytes = 4095;
@@ -16,6 +16,7 @@ internal static class WorkspacePath
     /// </summary>
     public static string? Normalize(string path)
     {
+        ArgumentNullException.ThrowIfNull(path);
         var parts = new List<string>();
         var full = path.StartsWith('/') ? path : $"{Limits.Workspace}/{path}";
         foreach (var part in full.Split('/', StringSplitOptions.RemoveEmptyEntries))
@@ -33,5 +34,12 @@ internal static class WorkspacePath
 
         var normal = "/" + string.Join('/', parts);
         return normal == Limits.Workspace || normal.StartsWith(Limits.Workspace + "/", StringComparison.Ordinal) ? normal : null;
+    }
+
+    /// <summary>What <paramref name="normal"/>, a normalized path, is below the workspace; empty for the workspace itself.</summary>
+    public static string Below(string normal)
+    {
+        ArgumentNullException.ThrowIfNull(normal);
+        return normal.Length > Limits.Workspace.Length ? normal[(Limits.Workspace.Length + 1)..] : "";
     }
 }
