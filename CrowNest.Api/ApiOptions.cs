@@ -20,6 +20,12 @@ internal sealed class ApiOptions
     /// </summary>
     public int RateLimitPerMinute { get; set; } = 6000;
 
+    /// <summary>
+    /// For development: <c>x-crownest-org-id</c>, <c>x-crownest-user-id</c> and <c>x-crownest-role</c> let a person in on the routes by
+    /// which the CLI lists and makes keys (api.md 2.3), over direct loopback connections only. Whoever can open one is then an owner.
+    /// </summary>
+    public bool AllowHumanSessionHeaders { get; set; }
+
     /// <summary>Plan of an organization that the first start creates.</summary>
     public string DefaultPlan { get; set; } = "builder";
 

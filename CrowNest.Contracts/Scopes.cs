@@ -12,6 +12,7 @@ public static class Scopes
     public const string CommandCancel = "command:cancel";
     public const string ArtifactCreate = "artifact:create";
     public const string ApiKeyRead = "api_key:read";
+    public const string ApiKeyRevoke = "api_key:revoke";
     public const string ProjectCreate = "project:create";
 
     /// <summary>Every scope that a key may hold.</summary>
@@ -20,6 +21,6 @@ public static class Scopes
         SandboxCreate, SandboxRead, SandboxKill, SandboxExtend, CommandRun, CommandRead, CommandCancel, "code:run", "file:read",
         "file:write", ArtifactCreate, "artifact:read", "artifact:delete", "preview:create", "preview:read", "preview:revoke",
         "workspace_run:create", "workspace_run:read", "workspace_run:cancel", "backup:create", "backup:read", "backup:restore",
-        "backup:delete", "usage:read", ApiKeyRead, "api_key:revoke", ProjectCreate,
+        "backup:delete", "usage:read", ApiKeyRead, ApiKeyRevoke, ProjectCreate,
     ];
 }

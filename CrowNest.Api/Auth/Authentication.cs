@@ -4,10 +4,12 @@ using CrowNest.Contracts;
 namespace CrowNest.Api.Auth;
 
 /// <summary>
-/// Finds the caller of every <c>/v1</c> request: a bearer (API key or session), or on routes that allow it a signed link. Runs right after
+/// Finds the caller of every <c>/v1</c> request: a bearer (API key or session), or on routes that
+/// allow it a signed link or the headers of a person. Runs right after
 /// routing; the organization's state and the scope come after the rate limit (api.md 2.6, check order).
 /// </summary>
-internal sealed class Authentication(RequestDelegate next, CredentialStore credentials, SignedUrls signedUrls)
+internal sealed class Authentication(
+    RequestDelegate next, CredentialStore credentials, SignedUrls signedUrls, HumanSessions humanSessions)
 {
     private const string Scheme = "Bearer ";
     private const string ApiKeyHeader = "x-api-key";
@@ -52,6 +54,12 @@ internal sealed class Authentication(RequestDelegate next, CredentialStore crede
             return signedUrls.Verify(context.Request) is { } id && await credentials.FindByIdAsync(id, cancellationToken) is { } bySignature
                 ? bySignature
                 : throw new ApiException(ErrorCodes.Forbidden, "The link has expired or was changed.");
+        }
+
+        if (bearer is null && endpoint.Metadata.GetMetadata<HumanSessionHeadersAllowed>() is not null
+            && await humanSessions.FindAsync(context, cancellationToken) is { } person)
+        {
+            return person;
         }
 
         throw bearer is null

@@ -29,7 +29,7 @@ internal static class OpenApiDocument
         var used = new HashSet<string>();
         foreach (var endpoint in endpoints.OrderBy(e => PathOf(e), StringComparer.Ordinal))
         {
-            if (endpoint.Metadata.GetMetadata<Operation>() is not { } operation)
+            if (endpoint.Metadata.GetMetadata<Operation>() is not { Published: true } operation)
             {
                 continue;
             }

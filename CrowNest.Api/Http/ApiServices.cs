@@ -39,6 +39,7 @@ internal static class ApiServices
         services.AddSingleton<PublicUrls>();
         services.AddSingleton<SignedUrls>();
         services.AddSingleton<CredentialStore>();
+        services.AddSingleton<HumanSessions>();
         services.AddSingleton<TokenBuckets>();
         services.AddSingleton<IdempotencyStore>();
         services.AddHostedService<IdempotencyCleanup>();

@@ -31,6 +31,9 @@ internal sealed record Operation(string Id, string Tag, string Summary)
     /// <summary>It has <c>limit</c> and <c>cursor</c>.</summary>
     public bool Paged { get; init; }
 
+    /// <summary>Whether <c>/openapi.json</c> shows it; routes for people rather than programs are left out (api.md 15).</summary>
+    public bool Published { get; init; } = true;
+
     /// <summary>Codes besides those that every <c>/v1</c> operation has.</summary>
     public string[] Errors { get; init; } = [];
 }
@@ -46,6 +49,9 @@ internal sealed record RateLimitExempt;
 
 /// <summary>A signature in the query may stand in for the bearer (api.md 2.15).</summary>
 internal sealed record SignedUrlAllowed;
+
+/// <summary>The headers of a human session may stand in for a credential (<see cref="Auth.HumanSessions"/>).</summary>
+internal sealed record HumanSessionHeadersAllowed;
 
 internal static class EndpointMetadataExtensions
 {
@@ -80,4 +86,7 @@ internal static class EndpointMetadataExtensions
 
     public static TBuilder AllowSignedUrl<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.WithMetadata(new SignedUrlAllowed());
+
+    public static TBuilder AllowHumanSessionHeaders<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
+        builder.WithMetadata(new HumanSessionHeadersAllowed());
 }

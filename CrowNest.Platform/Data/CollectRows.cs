@@ -4,14 +4,14 @@ namespace CrowNest.Platform.Data;
 /// <param name="On"><c>success</c> or <c>always</c>.</param>
 /// <param name="RetentionMs">How long the artifacts are kept.</param>
 /// <param name="MaxBytes">Ceiling of one artifact.</param>
-public sealed record CollectRequest(IReadOnlyList<CollectEntry> Entries, string On, long RetentionMs, long MaxBytes);
+public sealed record CollectPlan(IReadOnlyList<CollectItem> Entries, string On, long RetentionMs, long MaxBytes);
 
 /// <param name="Path">As the caller gave it; relative to <c>/workspace</c>.</param>
 /// <param name="Name">null: the base name of the path.</param>
-public sealed record CollectEntry(string Path, string? Name = null);
+public sealed record CollectItem(string Path, string? Name = null);
 
 /// <param name="Code"><c>artifact_collect_failed</c>, <c>file_not_found</c> or <c>path_outside_workspace</c>.</param>
-public sealed record CollectError(string Code, string Message, string Path);
+public sealed record CollectFailure(string Code, string Message, string Path);
 
 internal static class CollectSql
 {

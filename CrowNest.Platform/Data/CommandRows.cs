@@ -36,8 +36,8 @@ public sealed record CommandRow
     public required string CollectStatus { get; init; }
 
     /// <summary>What to collect; null: nothing.</summary>
-    public CollectRequest? Collect { get; init; }
-    public IReadOnlyList<CollectError> CollectErrors { get; init; } = [];
+    public CollectPlan? Collect { get; init; }
+    public IReadOnlyList<CollectFailure> CollectErrors { get; init; } = [];
     public string? LogObjectKey { get; init; }
 
     /// <summary>First and last retained sequence number of a finished command's log; 0 when it had no output.</summary>
@@ -58,7 +58,7 @@ public sealed record NewCommand
     public required DateTimeOffset CreatedAt { get; init; }
 
     /// <summary>What to collect; null: nothing.</summary>
-    public CollectRequest? Collect { get; init; }
+    public CollectPlan? Collect { get; init; }
 
     /// <summary>The caller hears nothing before the final row is written, whose commit then carries this one (<see cref="LazyCommit"/>).</summary>
     public bool AnswerWaitsForEnd { get; init; }

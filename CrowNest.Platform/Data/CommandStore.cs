@@ -157,7 +157,7 @@ public sealed class CommandStore(NpgsqlDataSource database)
 
     /// <summary>The collection is over; null when it was before.</summary>
     public async Task<CommandRow?> FinishCollectAsync(
-        string id, string collectStatus, IReadOnlyList<CollectError> errors, CancellationToken cancellationToken)
+        string id, string collectStatus, IReadOnlyList<CollectFailure> errors, CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand($"""
             UPDATE commands c SET collect_status = @status, collect_errors = @errors
@@ -242,8 +242,8 @@ public sealed class CommandStore(NpgsqlDataSource database)
         LogObjectKey = reader.GetStringOrNull(21),
         OldestSeq = reader.GetInt64(22),
         LastSeq = reader.GetInt64(23),
-        Collect = reader.IsDBNull(24) ? null : JsonSerializer.Deserialize<CollectRequest>(reader.GetString(24), Json),
-        CollectErrors = reader.IsDBNull(25) ? [] : JsonSerializer.Deserialize<CollectError[]>(reader.GetString(25), Json)!,
+        Collect = reader.IsDBNull(24) ? null : JsonSerializer.Deserialize<CollectPlan>(reader.GetString(24), Json),
+        CollectErrors = reader.IsDBNull(25) ? [] : JsonSerializer.Deserialize<CollectFailure[]>(reader.GetString(25), Json)!,
         Stdout = withOutput ? reader.GetBytesOrNull(26) : null,
         Stderr = withOutput ? reader.GetBytesOrNull(27) : null,
     };

@@ -168,10 +168,10 @@ public sealed class CommandEntity
     public string? FailureMessage { get; set; }
     public required string CollectStatus { get; set; }
 
-    /// <summary>A <see cref="CollectRequest"/>, or null.</summary>
+    /// <summary>A <see cref="CollectPlan"/>, or null.</summary>
     public string? Collect { get; set; }
 
-    /// <summary>A list of <see cref="CollectError"/>, or null.</summary>
+    /// <summary>A list of <see cref="CollectFailure"/>, or null.</summary>
     public string? CollectErrors { get; set; }
 
     /// <summary>Key of the finished log in object storage; null while it is only on the node, or when there was no output.</summary>

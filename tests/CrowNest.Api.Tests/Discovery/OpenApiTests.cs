@@ -44,6 +44,9 @@ public sealed class OpenApiTests(PostgresFixture postgres, RedisFixture redis) :
         [
             ("get", "/openapi.json", "getOpenApi", null),
             ("get", "/v1/projects", "listProjects", null),
+            ("get", "/v1/api-keys", "listApiKeys", Scopes.ApiKeyRead),
+            ("get", "/v1/api-keys/{apiKeyId}", "getApiKey", Scopes.ApiKeyRead),
+            ("delete", "/v1/api-keys/{apiKeyId}", "revokeApiKey", Scopes.ApiKeyRevoke),
             ("get", "/v1/templates", "listTemplates", null),
             ("get", "/v1/sandboxes", "listSandboxes", Scopes.SandboxRead),
             ("post", "/v1/sandboxes", "createSandbox", Scopes.SandboxCreate),

@@ -1,0 +1,28 @@
+using CrowNest.Api.ApiKeys;
+using CrowNest.Api.Commands;
+using CrowNest.Api.Http;
+using CrowNest.Api.Projects;
+using CrowNest.Api.Sandboxes;
+using CrowNest.Api.Templates;
+
+namespace CrowNest.Api;
+
+/// <summary>The resources of the public API, one line each.</summary>
+internal static class ApiResources
+{
+    public static IServiceCollection AddResources(this IServiceCollection services) => services
+        .AddApiKeys()
+        .AddProjects()
+        .AddSandboxes()
+        .AddCommands();
+
+    public static void MapResources(this IEndpointRouteBuilder endpoints)
+    {
+        var v1 = endpoints.MapV1();
+        v1.MapApiKeys();
+        v1.MapProjects();
+        v1.MapTemplates();
+        v1.MapSandboxes();
+        v1.MapCommands();
+    }
+}
