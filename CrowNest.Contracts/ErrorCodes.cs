@@ -39,7 +39,4 @@ public static class ErrorCodes
     public const string InternalError = "internal_error";
     public const string RuntimeError = "runtime_error";
     public const string DownloadExportFailed = "download_export_failed";
-
-    /// <summary>Only in <c>collectErrors</c> of a command (api.md 5.1).</summary>
-    public const string ArtifactCollectFailed = "artifact_collect_failed";
 }

@@ -11,7 +11,11 @@ public sealed record CollectPlan(IReadOnlyList<CollectItem> Entries, string On, 
 public sealed record CollectItem(string Path, string? Name = null);
 
 /// <param name="Code"><c>artifact_collect_failed</c>, <c>file_not_found</c> or <c>path_outside_workspace</c>.</param>
-public sealed record CollectFailure(string Code, string Message, string Path);
+public sealed record CollectFailure(string Code, string Message, string Path)
+{
+    /// <summary>Whatever is not one of the other two (api.md 5.1); a code of these errors only, never of an answer.</summary>
+    public const string Failed = "artifact_collect_failed";
+}
 
 internal static class CollectSql
 {
@@ -19,11 +23,11 @@ internal static class CollectSql
     /// What becomes of a pending collection when the sandbox goes, as assignments of an UPDATE of <c>commands c</c>: a command that was
     /// still active is not collected under <c>success</c>; everything else that was asked for has failed.
     /// </summary>
-    public const string SandboxGone = """
+    public const string SandboxGone = $"""
         collect_status = CASE WHEN c.collect_status <> 'pending' THEN c.collect_status
                               WHEN c.finished_at IS NULL AND c.collect->>'on' <> 'always' THEN 'skipped' ELSE 'failed' END,
         collect_errors = CASE WHEN c.collect_status = 'pending' AND (c.finished_at IS NOT NULL OR c.collect->>'on' = 'always') THEN (
-                SELECT jsonb_agg(jsonb_build_object('code', 'artifact_collect_failed', 'path', e->>'path',
+                SELECT jsonb_agg(jsonb_build_object('code', '{CollectFailure.Failed}', 'path', e->>'path',
                     'message', 'The sandbox was gone before the file could be exported.'))
                 FROM jsonb_array_elements(c.collect->'entries') e)
             ELSE c.collect_errors END
