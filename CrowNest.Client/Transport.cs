@@ -7,7 +7,8 @@ using CrowNest.Contracts;
 namespace CrowNest.Client;
 
 /// <summary>One HTTP exchange with the API: credential, JSON, errors (clients.md 1). Repeats nothing.</summary>
-internal sealed class Transport(HttpClient http, Uri baseUrl, string credential)
+/// <param name="timeout">Limit of an exchange that carries no stream; of a stream, until its headers.</param>
+internal sealed class Transport(HttpClient http, Uri baseUrl, string credential, TimeSpan timeout)
 {
     private const string Json = "application/json";
     private static readonly string UserAgent =
@@ -24,23 +25,38 @@ internal sealed class Transport(HttpClient http, Uri baseUrl, string credential)
             request.Content = JsonContent.Create(body, body.GetType(), options: CrowNestJson.Options);
         if (idempotencyKey is not null)
             request.Headers.Add("Idempotency-Key", idempotencyKey);
-        using var response = await ExchangeAsync(request, HttpCompletionOption.ResponseContentRead, cancellationToken);
-        try
-        {
-            return await response.Content.ReadFromJsonAsync<T>(CrowNestJson.Options, cancellationToken)
-                ?? throw Unusable(response, "an empty body", null);
-        }
-        catch (Exception exception) when (exception is JsonException or NotSupportedException)
-        {
-            throw Unusable(response, "a body that is not the JSON of the contract", exception);
-        }
+        using var response = await ExchangeAsync(request, HttpCompletionOption.ResponseContentRead, timeout, cancellationToken);
+        return await ReadAsync<T>(response, cancellationToken);
+    }
+
+    /// <summary>Sends a stream, which stays the caller's.</summary>
+    public async Task<T> UploadAsync<T>(string path, Stream content, string contentType, CancellationToken cancellationToken)
+    {
+        using var request = Request(HttpMethod.Put, path, Json);
+        // A refusal that does not depend on the bytes is then heard before they are sent.
+        request.Headers.ExpectContinue = true;
+        request.Content = new StreamContent(new Borrowed(content), bufferSize: 128 * 1024);
+        request.Content.Headers.ContentType = new MediaTypeHeaderValue(contentType);
+        request.Content.Headers.ContentLength = content.CanSeek ? content.Length - content.Position : null;
+        using var response = await ExchangeAsync(
+            request, HttpCompletionOption.ResponseContentRead, Timeout.InfiniteTimeSpan, cancellationToken);
+        return await ReadAsync<T>(response, cancellationToken);
+    }
+
+    /// <summary>Opens a stream of bytes.</summary>
+    public async Task<Download> DownloadAsync(string path, RangeHeaderValue? range, CancellationToken cancellationToken)
+    {
+        using var request = Request(HttpMethod.Get, path, "*/*");
+        request.Headers.Range = range;
+        var response = await ExchangeAsync(request, HttpCompletionOption.ResponseHeadersRead, timeout, cancellationToken);
+        return await Download.OpenAsync(response, cancellationToken);
     }
 
     /// <summary>Sends and returns once the headers are there; the caller disposes the response.</summary>
     public async Task<HttpResponseMessage> OpenAsync(string path, string accept, CancellationToken cancellationToken)
     {
         using var request = Request(HttpMethod.Get, path, accept);
-        return await ExchangeAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+        return await ExchangeAsync(request, HttpCompletionOption.ResponseHeadersRead, timeout, cancellationToken);
     }
 
     /// <summary>An id as a path segment.</summary>
@@ -57,13 +73,28 @@ internal sealed class Transport(HttpClient http, Uri baseUrl, string credential)
         return request;
     }
 
-    private async Task<HttpResponseMessage> ExchangeAsync(
-        HttpRequestMessage request, HttpCompletionOption completion, CancellationToken cancellationToken)
+    private static async Task<T> ReadAsync<T>(HttpResponseMessage response, CancellationToken cancellationToken)
     {
-        HttpResponseMessage response;
         try
         {
-            response = await http.SendAsync(request, completion, cancellationToken);
+            return await response.Content.ReadFromJsonAsync<T>(CrowNestJson.Options, cancellationToken)
+                ?? throw Unusable(response, "an empty body", null);
+        }
+        catch (Exception exception) when (exception is JsonException or NotSupportedException)
+        {
+            throw Unusable(response, "a body that is not the JSON of the contract", exception);
+        }
+    }
+
+    private async Task<HttpResponseMessage> ExchangeAsync(
+        HttpRequestMessage request, HttpCompletionOption completion, TimeSpan limit, CancellationToken cancellationToken)
+    {
+        HttpResponseMessage response;
+        using var limited = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limited.CancelAfter(limit);
+        try
+        {
+            response = await http.SendAsync(request, completion, limited.Token);
         }
         catch (Exception exception) when (IsConnectionFailure(exception, cancellationToken))
         {
@@ -132,4 +163,35 @@ internal sealed class Transport(HttpClient http, Uri baseUrl, string credential)
 
     private static string? RequestId(HttpResponseMessage response) =>
         response.Headers.TryGetValues("x-request-id", out var values) ? values.FirstOrDefault() : null;
+
+    /// <summary>A stream that whoever disposes it leaves open.</summary>
+    private sealed class Borrowed(Stream inner) : Stream
+    {
+        public override bool CanRead => inner.CanRead;
+        public override bool CanSeek => false;
+        public override bool CanWrite => false;
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position
+        {
+            get => throw new NotSupportedException();
+            set => throw new NotSupportedException();
+        }
+
+        public override int Read(byte[] buffer, int offset, int count) => inner.Read(buffer, offset, count);
+
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+            inner.ReadAsync(buffer, cancellationToken);
+
+        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+            inner.ReadAsync(buffer, offset, count, cancellationToken);
+
+        public override void Flush()
+        {
+        }
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+        public override void SetLength(long value) => throw new NotSupportedException();
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+    }
 }

@@ -69,9 +69,15 @@ public static class KilledReason
     public const string SandboxDestroyed = "sandbox_destroyed";
 }
 
+/// <summary>What became of <c>collect</c> (api.md 5.4).</summary>
 public static class CollectStatus
 {
     public const string NotRequested = "not_requested";
+    public const string Pending = "pending";
+    public const string Succeeded = "succeeded";
+    public const string Partial = "partial";
+    public const string Failed = "failed";
+    public const string Skipped = "skipped";
 }
 
 /// <summary>Streams of a command's output.</summary>
@@ -123,4 +129,9 @@ public static class CommandStreamEventType
 }
 
 /// <summary>A signed link (api.md 2.15).</summary>
-public sealed record DownloadUrl(string Url, string Method, DateTimeOffset ExpiresAt);
+/// <param name="AuthMode">One of <see cref="DownloadAuthMode"/>; absent for logs.</param>
+/// <param name="Headers">What the answer will have; artifacts only.</param>
+/// <param name="ExpiresInSeconds">Effective lifetime; artifacts only.</param>
+public sealed record DownloadUrl(
+    string Url, string Method, DateTimeOffset ExpiresAt, string? AuthMode = null, IReadOnlyDictionary<string, string>? Headers = null,
+    long? ExpiresInSeconds = null);

@@ -13,9 +13,11 @@ public static class ErrorCodes
     public const string MetadataTooManyKeys = "metadata_too_many_keys";
     public const string UnsupportedRuntimeOption = "unsupported_runtime_option";
     public const string PathOutsideWorkspace = "path_outside_workspace";
+    public const string InvalidFileEncoding = "invalid_file_encoding";
     public const string PathIsDirectory = "path_is_directory";
     public const string PathNotDirectory = "path_not_directory";
     public const string UploadChecksumMismatch = "upload_checksum_mismatch";
+    public const string UploadSizeMismatch = "upload_size_mismatch";
     public const string ArchiveInvalid = "archive_invalid";
     public const string Unauthorized = "unauthorized";
     public const string InvalidApiKey = "invalid_api_key";

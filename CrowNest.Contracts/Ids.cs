@@ -16,6 +16,8 @@ public static class Ids
     public const string TemplateVersion = "tplv";
     public const string Worker = "wrk";
     public const string Session = "ses";
+    public const string AgentSession = "ases";
+    public const string UrlSigningKey = "usk";
 
     /// <summary>Characters of a generated suffix; 24 of 36 give 124 bits.</summary>
     private const int SuffixLength = 24;

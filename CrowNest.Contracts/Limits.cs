@@ -33,6 +33,17 @@ public static class Limits
     public const int LogChunkBytes = 16 * 1024;
     public const long RetainedLogBytes = 10 * 1024 * 1024;
 
+    /// <summary>api.md 2.16: bytes of a file's content within JSON, decoded.</summary>
+    public const int DirectFileBytes = 262_144;
+
+    /// <summary>api.md 7.2, stateset.md 3.1.</summary>
+    public const int NameLength = 255;
+    public const int RemotePathBytes = 1024;
+    public const int ContentTypeLength = 255;
+
+    /// <summary>stateset.md 3.3: longest lifetime of a link, in seconds.</summary>
+    public const long MaxLinkSeconds = 604_800;
+
     /// <summary>Root of every workspace path (api.md 2.13).</summary>
     public const string Workspace = "/workspace";
 }

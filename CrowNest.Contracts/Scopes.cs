@@ -10,7 +10,11 @@ public static class Scopes
     public const string CommandRun = "command:run";
     public const string CommandRead = "command:read";
     public const string CommandCancel = "command:cancel";
+    public const string FileRead = "file:read";
+    public const string FileWrite = "file:write";
     public const string ArtifactCreate = "artifact:create";
+    public const string ArtifactRead = "artifact:read";
+    public const string ArtifactDelete = "artifact:delete";
     public const string ApiKeyRead = "api_key:read";
     public const string ApiKeyRevoke = "api_key:revoke";
     public const string ProjectCreate = "project:create";
@@ -18,8 +22,8 @@ public static class Scopes
     /// <summary>Every scope that a key may hold.</summary>
     public static IReadOnlyList<string> All { get; } =
     [
-        SandboxCreate, SandboxRead, SandboxKill, SandboxExtend, CommandRun, CommandRead, CommandCancel, "code:run", "file:read",
-        "file:write", ArtifactCreate, "artifact:read", "artifact:delete", "preview:create", "preview:read", "preview:revoke",
+        SandboxCreate, SandboxRead, SandboxKill, SandboxExtend, CommandRun, CommandRead, CommandCancel, "code:run", FileRead,
+        FileWrite, ArtifactCreate, ArtifactRead, ArtifactDelete, "preview:create", "preview:read", "preview:revoke",
         "workspace_run:create", "workspace_run:read", "workspace_run:cancel", "backup:create", "backup:read", "backup:restore",
         "backup:delete", "usage:read", ApiKeyRead, ApiKeyRevoke, ProjectCreate,
     ];
