@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Reflection;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -96,6 +97,7 @@ internal static class TelemetryRegistration
             return;
 
         AppContext.SetSwitch(SuppressServerAttributes, false);
+        builder.Services.AddSingleton<IStartupFilter, ServerSpanNames>();
         builder.Services.AddHostedService(services =>
             new TelemetryExport(serviceName, services.GetRequiredService<IConfiguration>()));
         // Logs go through the host's own container, which flushes them when it is disposed of.

@@ -34,6 +34,9 @@ public sealed class StackFixture : IAsyncLifetime
     /// <summary>Plain HTTP with the bearer set, as other clients would call.</summary>
     public HttpClient Http { get; private set; } = null!;
 
+    /// <summary>Where every process of the stack sends its traces.</summary>
+    internal TraceCollector Traces { get; } = TraceCollector.Start();
+
     public string ApiKey => _key;
 
     public string StateDirectory => _state;
@@ -41,6 +44,8 @@ public sealed class StackFixture : IAsyncLifetime
     public async Task InitializeAsync()
     {
         Environment.SetEnvironmentVariable("CROWNEST_BOOTSTRAP_API_KEY", _key);
+        Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT", Traces.Endpoint);
+        Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
         Environment.SetEnvironmentVariable("Worker__UidBase", "700500");
         Environment.SetEnvironmentVariable("Worker__UidCount", "500");
         var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions
@@ -87,6 +92,7 @@ public sealed class StackFixture : IAsyncLifetime
 
         await App.StopAsync();
         await App.DisposeAsync();
+        Traces.Dispose();
         await Docker.RemoveDeploymentAsync(_state);
         Directory.Delete(_state, recursive: true);
     }

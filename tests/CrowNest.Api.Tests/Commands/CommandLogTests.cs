@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using CrowNest.Contracts;
+using CrowNest.Platform.Streams;
 using CrowNest.Testing;
 using Xunit;
 
@@ -78,6 +79,39 @@ public sealed class CommandLogTests(ResourceFixture fixture) : IClassFixture<Res
         Assert.Equal(3, Assert.Single(page.GetProperty("data").EnumerateArray()).Number("seq"));
         using var stream = await SseEvents.OpenAsync(tenant.Http, $"/v1/commands/{id}/stream?afterSeq=2");
         Assert.Equal("3", (await stream.NextAsync())!.Id);
+        await fixture.Worker.Command(id).ExitAsync(0);
+    }
+
+    [Fact]
+    public async Task Stream_WhenRetentionOvertakesTheReader_EndsWithAnErrorThatSaysSo()
+    {
+        var tenant = await fixture.TenantAsync();
+        var id = await tenant.CommandAsync(await tenant.SandboxAsync(), "out a; hang");
+        using var stream = await SseEvents.OpenAsync(tenant.Http, $"/v1/commands/{id}/stream");
+        Assert.Equal("1", (await stream.NextAsync())!.Id);
+
+        // Records 2 to 4 come and go between two looks of the reader: nothing is written until they are gone.
+        await fixture.Worker.Writer.DeleteAsync(id);
+        await fixture.Worker.Writer.AppendAsync(id,
+        [
+            new LogRecord
+            {
+                Seq = 5,
+                Stream = LogRecord.Stdout,
+                CreatedAt = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
+                Payload = "late\n"u8.ToArray(),
+            },
+        ]);
+        var events = await stream.ToEndAsync();
+        var error = Assert.Single(events);
+        Assert.Equal(("error", null), (error.Type, error.Id));
+        Assert.Equal("stream_gap", error.Data.Text("code"));
+        Assert.Contains("5", error.Data.Text("message"), StringComparison.Ordinal);
+        Assert.True(error.Data.Has("createdAt"));
+
+        // The client takes up again at what is left.
+        using var resumed = await SseEvents.OpenAsync(tenant.Http, $"/v1/commands/{id}/stream?afterSeq=4");
+        Assert.Equal("5", (await resumed.NextAsync())!.Id);
         await fixture.Worker.Command(id).ExitAsync(0);
     }
 
