@@ -1,5 +1,6 @@
 using System.Reflection;
 using CrowNest.Agent.Commands;
+using CrowNest.Agent.Files;
 using CrowNest.Agent.Http;
 using CrowNest.Agent.Processes;
 
@@ -22,6 +23,8 @@ internal static class AgentHost
         ThreadPool.SetMaxThreads(PoolThreads, 1);
         var children = new ChildProcesses();
         var reactor = new Reactor();
+        var workspace = Workspace.Open(options.Workspace);
+        var fileThreads = new FileThreads(options.Uid, options.Gid);
         var commands = new CommandTable(options, children, reactor, TimeProvider.System);
 
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -48,8 +51,10 @@ internal static class AgentHost
             200, new Health(s_version, commands.SandboxId, commands.RunningCount), Wire.Default.Health));
         app.MapPost("/claim", http => ClaimAsync(http, commands));
         app.MapCommands(commands, options);
+        app.MapFiles(workspace, fileThreads);
         app.MapFallback(http => http.AnswerAsync(AgentError.NotFound($"no route {http.Request.Method} {http.Request.Path}")));
 
+        fileThreads.Start();
         reactor.Start();
         children.Start();
         var termination = AgentProcess.ExitOnTermination(options.Socket, children);

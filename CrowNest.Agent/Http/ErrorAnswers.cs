@@ -9,6 +9,12 @@ internal sealed partial class ErrorAnswers(RequestDelegate next, ILogger<ErrorAn
         {
             await next(http);
         }
+        catch (Exception e) when (http.Response.HasStarted || http.RequestAborted.IsCancellationRequested)
+        {
+            // Half an answer must not look like a whole one.
+            if (!http.RequestAborted.IsCancellationRequested) LogBrokenOff(e, http.Request.Method, http.Request.Path);
+            http.Abort();
+        }
         catch (AgentException e)
         {
             await http.AnswerAsync(e.Error);
@@ -17,7 +23,7 @@ internal sealed partial class ErrorAnswers(RequestDelegate next, ILogger<ErrorAn
         {
             await http.AnswerAsync(AgentError.InvalidRequest(e.Message) with { Status = e.StatusCode });
         }
-        catch (Exception e) when (!http.RequestAborted.IsCancellationRequested && !http.Response.HasStarted)
+        catch (Exception e)
         {
             LogUnexpected(e, http.Request.Method, http.Request.Path);
             await http.AnswerAsync(AgentError.RuntimeError("the agent failed unexpectedly; its log says why"));
@@ -26,4 +32,7 @@ internal sealed partial class ErrorAnswers(RequestDelegate next, ILogger<ErrorAn
 
     [LoggerMessage(1, LogLevel.Error, "{Method} {Path} failed")]
     private partial void LogUnexpected(Exception exception, string method, PathString path);
+
+    [LoggerMessage(2, LogLevel.Warning, "{Method} {Path} broke off in its answer")]
+    private partial void LogBrokenOff(Exception exception, string method, PathString path);
 }

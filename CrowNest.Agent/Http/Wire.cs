@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using CrowNest.Agent.Commands;
+using CrowNest.Agent.Files;
 
 namespace CrowNest.Agent.Http;
 
@@ -32,4 +33,11 @@ internal sealed record CommandList(IReadOnlyList<CommandState> Commands);
 [JsonSerializable(typeof(CancelRequest))]
 [JsonSerializable(typeof(CommandList))]
 [JsonSerializable(typeof(CommandState))]
+[JsonSerializable(typeof(FileStat))]
+[JsonSerializable(typeof(FileList))]
+[JsonSerializable(typeof(MakeDirectoryRequest))]
+[JsonSerializable(typeof(MoveRequest))]
+[JsonSerializable(typeof(ArchiveExtracted))]
+[JsonSerializable(typeof(SearchRequest))]
+[JsonSerializable(typeof(SearchAnswer))]
 internal sealed partial class Wire : JsonSerializerContext;
