@@ -17,6 +17,8 @@ public static class Ids
     public const string Worker = "wrk";
     public const string Session = "ses";
     public const string AgentSession = "ases";
+    public const string WorkspaceRun = "wsr";
+    public const string Upload = "upl";
     public const string UrlSigningKey = "usk";
 
     /// <summary>Characters of a generated suffix; 24 of 36 give 124 bits.</summary>

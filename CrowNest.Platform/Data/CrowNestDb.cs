@@ -25,6 +25,9 @@ public sealed partial class CrowNestDb(DbContextOptions<CrowNestDb> options) : D
     public DbSet<AgentSessionEntity> AgentSessions => Set<AgentSessionEntity>();
     public DbSet<UsageEventEntity> UsageEvents => Set<UsageEventEntity>();
     public DbSet<UrlSigningKeyEntity> UrlSigningKeys => Set<UrlSigningKeyEntity>();
+    public DbSet<WorkspaceRunEntity> WorkspaceRuns => Set<WorkspaceRunEntity>();
+    public DbSet<WorkspaceRunEventEntity> WorkspaceRunEvents => Set<WorkspaceRunEventEntity>();
+    public DbSet<ArchiveTransferEntity> ArchiveTransfers => Set<ArchiveTransferEntity>();
 
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
@@ -96,6 +99,7 @@ public sealed partial class CrowNestDb(DbContextOptions<CrowNestDb> options) : D
             e.HasIndex(x => x.CreatedAt);
         });
         AddArtifacts(modelBuilder);
+        AddWorkspaceRuns(modelBuilder);
 
         foreach (var property in modelBuilder.Model.GetEntityTypes().SelectMany(e => e.GetProperties()))
         {
@@ -138,6 +142,41 @@ public sealed partial class CrowNestDb(DbContextOptions<CrowNestDb> options) : D
             e.ToTable("url_signing_keys");
             e.HasIndex(x => x.RetiredAt).IsUnique().HasFilter("retired_at IS NULL").AreNullsDistinct(false)
                 .HasDatabaseName("ux_url_signing_keys_current");
+        });
+    }
+
+    private static void AddWorkspaceRuns(ModelBuilder modelBuilder)
+    {
+        modelBuilder.Entity<WorkspaceRunEntity>(e =>
+        {
+            e.ToTable("workspace_runs");
+            foreach (var json in new[]
+            {
+                nameof(WorkspaceRunEntity.Metadata), nameof(WorkspaceRunEntity.SourceMetadata), nameof(WorkspaceRunEntity.Artifacts),
+                nameof(WorkspaceRunEntity.Allowance), nameof(WorkspaceRunEntity.ArtifactErrors),
+            })
+            {
+                e.Property(json).HasColumnType("jsonb");
+            }
+
+            e.HasOne<ProjectEntity>().WithMany().HasForeignKey(x => x.ProjectId).OnDelete(DeleteBehavior.Restrict);
+            e.HasOne<TemplateVersionEntity>().WithMany().HasForeignKey(x => x.TemplateVersionId).OnDelete(DeleteBehavior.Restrict);
+            e.HasIndex(x => new { x.OrgId, x.CreatedAt, x.Id }).IsDescending(false, true, true);
+            e.HasIndex(x => x.Metadata).HasMethod("gin").HasOperators("jsonb_path_ops");
+            e.HasIndex(x => x.StartedAt).HasFilter("closed_at IS NULL").HasDatabaseName("ix_workspace_runs_open");
+            e.HasIndex(x => x.WarmSandboxId).HasFilter("closed_at IS NULL").HasDatabaseName("ix_workspace_runs_warm");
+        });
+        modelBuilder.Entity<WorkspaceRunEventEntity>(e =>
+        {
+            e.ToTable("workspace_run_events");
+            e.HasKey(x => new { x.RunId, x.Seq });
+            e.HasOne<WorkspaceRunEntity>().WithMany().HasForeignKey(x => x.RunId).OnDelete(DeleteBehavior.Cascade);
+        });
+        modelBuilder.Entity<ArchiveTransferEntity>(e =>
+        {
+            e.ToTable("archive_transfers");
+            e.HasOne<WorkspaceRunEntity>().WithMany().HasForeignKey(x => x.RunId).OnDelete(DeleteBehavior.Cascade);
+            e.HasIndex(x => x.RunId);
         });
     }
 

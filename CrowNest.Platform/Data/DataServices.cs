@@ -31,6 +31,8 @@ public static class DataServices
         builder.Services.AddSingleton<TemplateVersionStore>();
         builder.Services.AddSingleton<ArtifactStore>();
         builder.Services.AddSingleton<UsageStore>();
+        builder.Services.AddSingleton<WorkspaceRunStore>();
+        builder.Services.AddSingleton<ArchiveTransferStore>();
         return builder;
     }
 }

@@ -15,6 +15,12 @@ public static class ObjectKey
     /// <summary>Key of an artifact; opaque to callers, unique, without any path of theirs (api.md 7.1).</summary>
     public static string Artifact(string orgId, string artifactId) => $"artifacts/{orgId}/{artifactId}";
 
+    /// <summary>Key of an uploaded archive; <paramref name="attempt"/> keeps uploads of one run apart.</summary>
+    public static string RunArchive(string orgId, string runId, string attempt) => $"archives/{orgId}/{runId}/{attempt}";
+
+    /// <summary>Key of a run's evidence; what is stored under one is never replaced, so every <paramref name="attempt"/> has its own.</summary>
+    public static string RunEvidence(string orgId, string runId, string attempt) => $"evidence/{orgId}/{runId}/{attempt}";
+
     public static bool IsValid(string? key)
     {
         if (string.IsNullOrEmpty(key) || key.Length > MaxLength)

@@ -143,6 +143,58 @@ namespace CrowNest.Platform.Data.Migrations
                     b.ToTable("api_keys", (string)null);
                 });
 
+            modelBuilder.Entity("CrowNest.Platform.Data.ArchiveTransferEntity", b =>
+                {
+                    b.Property<string>("Id")
+                        .HasColumnType("text")
+                        .HasColumnName("id");
+
+                    b.Property<DateTimeOffset>("CreatedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("created_at");
+
+                    b.Property<DateTimeOffset>("ExpiresAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("expires_at");
+
+                    b.Property<string>("ObjectKey")
+                        .HasColumnType("text")
+                        .HasColumnName("object_key");
+
+                    b.Property<long?>("ReceivedBytes")
+                        .HasColumnType("bigint")
+                        .HasColumnName("received_bytes");
+
+                    b.Property<string>("ReceivedSha256")
+                        .HasColumnType("text")
+                        .HasColumnName("received_sha256");
+
+                    b.Property<string>("RunId")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("run_id");
+
+                    b.Property<string>("Sha256")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("sha256");
+
+                    b.Property<long>("SizeBytes")
+                        .HasColumnType("bigint")
+                        .HasColumnName("size_bytes");
+
+                    b.Property<string>("Status")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("status");
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("RunId");
+
+                    b.ToTable("archive_transfers", (string)null);
+                });
+
             modelBuilder.Entity("CrowNest.Platform.Data.ArtifactEntity", b =>
                 {
                     b.Property<string>("Id")
@@ -880,6 +932,220 @@ namespace CrowNest.Platform.Data.Migrations
                     b.ToTable("workers", (string)null);
                 });
 
+            modelBuilder.Entity("CrowNest.Platform.Data.WorkspaceRunEntity", b =>
+                {
+                    b.Property<string>("Id")
+                        .HasColumnType("text")
+                        .HasColumnName("id");
+
+                    b.Property<string>("Allowance")
+                        .IsRequired()
+                        .HasColumnType("jsonb")
+                        .HasColumnName("allowance");
+
+                    b.Property<string>("ArchiveKey")
+                        .HasColumnType("text")
+                        .HasColumnName("archive_key");
+
+                    b.Property<string>("ArchiveSha256")
+                        .HasColumnType("text")
+                        .HasColumnName("archive_sha256");
+
+                    b.Property<long?>("ArchiveSizeBytes")
+                        .HasColumnType("bigint")
+                        .HasColumnName("archive_size_bytes");
+
+                    b.Property<string>("ArtifactErrors")
+                        .IsRequired()
+                        .HasColumnType("jsonb")
+                        .HasColumnName("artifact_errors");
+
+                    b.PrimitiveCollection<string[]>("ArtifactIds")
+                        .IsRequired()
+                        .HasColumnType("text[]")
+                        .HasColumnName("artifact_ids");
+
+                    b.Property<string>("Artifacts")
+                        .IsRequired()
+                        .HasColumnType("jsonb")
+                        .HasColumnName("artifacts");
+
+                    b.Property<string>("ClaimedBy")
+                        .HasColumnType("text")
+                        .HasColumnName("claimed_by");
+
+                    b.Property<string>("CleanupStatus")
+                        .HasColumnType("text")
+                        .HasColumnName("cleanup_status");
+
+                    b.Property<DateTimeOffset?>("ClosedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("closed_at");
+
+                    b.Property<string>("Command")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("command");
+
+                    b.Property<string>("CommandId")
+                        .HasColumnType("text")
+                        .HasColumnName("command_id");
+
+                    b.Property<DateTimeOffset>("CreatedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("created_at");
+
+                    b.Property<string>("EvidenceKey")
+                        .HasColumnType("text")
+                        .HasColumnName("evidence_key");
+
+                    b.Property<string>("EvidenceSha256")
+                        .HasColumnType("text")
+                        .HasColumnName("evidence_sha256");
+
+                    b.Property<int?>("ExitCode")
+                        .HasColumnType("integer")
+                        .HasColumnName("exit_code");
+
+                    b.Property<string>("FailureClass")
+                        .HasColumnType("text")
+                        .HasColumnName("failure_class");
+
+                    b.Property<string>("FailureMessage")
+                        .HasColumnType("text")
+                        .HasColumnName("failure_message");
+
+                    b.Property<string>("FailureReason")
+                        .HasColumnType("text")
+                        .HasColumnName("failure_reason");
+
+                    b.Property<DateTimeOffset?>("FinishedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("finished_at");
+
+                    b.Property<bool>("KeepSandbox")
+                        .HasColumnType("boolean")
+                        .HasColumnName("keep_sandbox");
+
+                    b.Property<long>("LastSeq")
+                        .HasColumnType("bigint")
+                        .HasColumnName("last_seq");
+
+                    b.Property<string>("Metadata")
+                        .IsRequired()
+                        .HasColumnType("jsonb")
+                        .HasColumnName("metadata");
+
+                    b.Property<bool?>("OrchestrationSucceeded")
+                        .HasColumnType("boolean")
+                        .HasColumnName("orchestration_succeeded");
+
+                    b.Property<string>("OrgId")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("org_id");
+
+                    b.Property<long>("OutputBytes")
+                        .HasColumnType("bigint")
+                        .HasColumnName("output_bytes");
+
+                    b.Property<long>("OutputSeq")
+                        .HasColumnType("bigint")
+                        .HasColumnName("output_seq");
+
+                    b.Property<bool>("OutputTruncated")
+                        .HasColumnType("boolean")
+                        .HasColumnName("output_truncated");
+
+                    b.Property<string>("ProjectId")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("project_id");
+
+                    b.Property<string>("SandboxId")
+                        .HasColumnType("text")
+                        .HasColumnName("sandbox_id");
+
+                    b.Property<string>("SourceMetadata")
+                        .HasColumnType("jsonb")
+                        .HasColumnName("source_metadata");
+
+                    b.Property<DateTimeOffset?>("StartedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("started_at");
+
+                    b.Property<string>("Status")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("status");
+
+                    b.Property<string>("TemplateId")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("template_id");
+
+                    b.Property<string>("TemplateVersionId")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("template_version_id");
+
+                    b.Property<long>("TimeoutMs")
+                        .HasColumnType("bigint")
+                        .HasColumnName("timeout_ms");
+
+                    b.Property<DateTimeOffset?>("UploadedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("uploaded_at");
+
+                    b.Property<string>("WarmSandboxId")
+                        .HasColumnType("text")
+                        .HasColumnName("warm_sandbox_id");
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("Metadata");
+
+                    NpgsqlIndexBuilderExtensions.HasMethod(b.HasIndex("Metadata"), "gin");
+                    NpgsqlIndexBuilderExtensions.HasOperators(b.HasIndex("Metadata"), new[] { "jsonb_path_ops" });
+
+                    b.HasIndex("ProjectId");
+
+                    b.HasIndex("StartedAt")
+                        .HasDatabaseName("ix_workspace_runs_open")
+                        .HasFilter("closed_at IS NULL");
+
+                    b.HasIndex("TemplateVersionId");
+
+                    b.HasIndex("WarmSandboxId")
+                        .HasDatabaseName("ix_workspace_runs_warm")
+                        .HasFilter("closed_at IS NULL");
+
+                    b.HasIndex("OrgId", "CreatedAt", "Id")
+                        .IsDescending(false, true, true);
+
+                    b.ToTable("workspace_runs", (string)null);
+                });
+
+            modelBuilder.Entity("CrowNest.Platform.Data.WorkspaceRunEventEntity", b =>
+                {
+                    b.Property<string>("RunId")
+                        .HasColumnType("text")
+                        .HasColumnName("run_id");
+
+                    b.Property<long>("Seq")
+                        .HasColumnType("bigint")
+                        .HasColumnName("seq");
+
+                    b.Property<byte[]>("Event")
+                        .IsRequired()
+                        .HasColumnType("bytea")
+                        .HasColumnName("event");
+
+                    b.HasKey("RunId", "Seq");
+
+                    b.ToTable("workspace_run_events", (string)null);
+                });
+
             modelBuilder.Entity("CrowNest.Platform.Data.AgentSessionEntity", b =>
                 {
                     b.HasOne("CrowNest.Platform.Data.SandboxEntity", null)
@@ -900,6 +1166,15 @@ namespace CrowNest.Platform.Data.Migrations
                         .WithMany()
                         .HasForeignKey("OrgId")
                         .OnDelete(DeleteBehavior.Restrict)
+                        .IsRequired();
+                });
+
+            modelBuilder.Entity("CrowNest.Platform.Data.ArchiveTransferEntity", b =>
+                {
+                    b.HasOne("CrowNest.Platform.Data.WorkspaceRunEntity", null)
+                        .WithMany()
+                        .HasForeignKey("RunId")
+                        .OnDelete(DeleteBehavior.Cascade)
                         .IsRequired();
                 });
 
@@ -983,6 +1258,30 @@ namespace CrowNest.Platform.Data.Migrations
                         .WithMany()
                         .HasForeignKey("OrgId")
                         .OnDelete(DeleteBehavior.Restrict)
+                        .IsRequired();
+                });
+
+            modelBuilder.Entity("CrowNest.Platform.Data.WorkspaceRunEntity", b =>
+                {
+                    b.HasOne("CrowNest.Platform.Data.ProjectEntity", null)
+                        .WithMany()
+                        .HasForeignKey("ProjectId")
+                        .OnDelete(DeleteBehavior.Restrict)
+                        .IsRequired();
+
+                    b.HasOne("CrowNest.Platform.Data.TemplateVersionEntity", null)
+                        .WithMany()
+                        .HasForeignKey("TemplateVersionId")
+                        .OnDelete(DeleteBehavior.Restrict)
+                        .IsRequired();
+                });
+
+            modelBuilder.Entity("CrowNest.Platform.Data.WorkspaceRunEventEntity", b =>
+                {
+                    b.HasOne("CrowNest.Platform.Data.WorkspaceRunEntity", null)
+                        .WithMany()
+                        .HasForeignKey("RunId")
+                        .OnDelete(DeleteBehavior.Cascade)
                         .IsRequired();
                 });
 #pragma warning restore 612, 618

@@ -1,0 +1,165 @@
+using CrowNest.Contracts;
+using CrowNest.Platform.Data;
+using Xunit;
+
+namespace CrowNest.Platform.Tests.Data;
+
+public sealed class WorkspaceRunStoreTests(StoreFixture fixture) : IClassFixture<StoreFixture>
+{
+    private static readonly DateTimeOffset Now = new(2026, 11, 22, 12, 0, 0, TimeSpan.Zero);
+    private static readonly StoredEvidence Evidence = new("evidence/org/run/1", new string('a', 64));
+    private readonly WorkspaceRunStore _runs = new(fixture.Database);
+
+    [Fact]
+    public async Task Steps_FromCreationToClose_TellEveryEventOnceInOrder()
+    {
+        var (tenant, id) = await StartedAsync();
+        const string Worker = "wrk_a";
+        Assert.Equal(Worker, (await _runs.ClaimAsync(id, Worker, Now, default))!.ClaimedBy);
+        Assert.Equal("sbx_1", (await _runs.AssignSandboxAsync(id, Worker, "sbx_1", default))!.SandboxId);
+        await _runs.AdvanceAsync(id, Worker, WorkspaceRunStatus.Extracting, Told(WorkspaceRunStatus.Extracting), default);
+        await _runs.AdvanceAsync(id, Worker, WorkspaceRunStatus.Running, Told(WorkspaceRunStatus.Running), default);
+        Assert.NotNull(await _runs.AssignCommandAsync(id, Worker, "cmd_1", default));
+        Assert.Null(await _runs.AssignCommandAsync(id, Worker, "cmd_2", default));
+
+        // A NUL and half of what Unicode calls text: output is bytes that happen to print.
+        var output = new[] { Output("a\0\u001b[1m"), Output("b") };
+        Assert.NotNull(await _runs.AppendOutputAsync(id, Worker, 0, 2, 5, false, output, default));
+        Assert.Null(await _runs.AppendOutputAsync(id, Worker, 0, 2, 5, false, output, default));
+        await _runs.AdvanceAsync(id, Worker, WorkspaceRunStatus.Collecting, Told(WorkspaceRunStatus.Collecting), default);
+        await _runs.AddCollectedAsync(id, Worker, "art_1", null, Told(WorkspaceRunStatus.Collecting), default);
+        var failure = new CollectFailure("file_not_found", "It is not there.", "x");
+        var row = (await _runs.AddCollectedAsync(id, Worker, null, failure, Told(WorkspaceRunStatus.Collecting), default))!;
+        Assert.Equal(("art_1", failure), (Assert.Single(row.ArtifactIds), Assert.Single(row.ArtifactErrors)));
+
+        var end = new WorkspaceRunEnd(WorkspaceRunStatus.Failed, Now, WorkspaceRunFailure.CommandExit);
+        Assert.Null(await _runs.FinishAsync(id, Worker, end, Evidence, row.LastSeq - 1, Told(end.Status), default));
+        row = (await _runs.FinishAsync(id, Worker, end, Evidence, row.LastSeq, Told(end.Status), default))!;
+        Assert.Equal((WorkspaceRunFailure.ClassUserCommand, true), (row.FailureClass, row.OrchestrationSucceeded));
+        Assert.Equal(WorkspaceRunCleanup.Succeeded, (await _runs.SaveCleanupAsync(id, WorkspaceRunCleanup.Succeeded, default))!.CleanupStatus);
+        Assert.NotNull(await _runs.CloseAsync(id, new() { Type = WorkspaceRunEventType.Terminal, Seq = 0, CreatedAt = Now }, Now, default));
+        Assert.Null(await _runs.CloseAsync(id, new() { Type = WorkspaceRunEventType.Terminal, Seq = 0, CreatedAt = Now }, Now, default));
+        Assert.Null(await _runs.AppendAsync(id, Worker, [Told("late")], default));
+
+        var events = await _runs.ReadEventsAsync(id, 0, 100, default);
+        Assert.Equal(Enumerable.Range(1, events.Count).Select(n => (long)n), events.Select(e => e.Seq));
+        Assert.Equal("a\0\u001b[1m", events.First(e => e.Type == WorkspaceRunEventType.Stdout).Data);
+        Assert.Equal(WorkspaceRunEventType.Terminal, events[^1].Type);
+        Assert.Equal([events[4], events[5]], await _runs.ReadEventsAsync(id, 4, 2, default));
+        Assert.Equal(id, Assert.Single(await _runs.ListAsync(tenant.Ownership, new() { Limit = 10, Status = "failed" }, default)).Id);
+    }
+
+    [Fact]
+    public async Task Claim_ByTheOneWithTheLease_ShutsOthersOutUntilItLapses()
+    {
+        var (_, id) = await StartedAsync();
+        await AddWorkerAsync("wrk_living", Now.AddSeconds(5));
+        await AddWorkerAsync("wrk_other", Now.AddHours(1));
+        Assert.NotNull(await _runs.ClaimAsync(id, "wrk_living", Now, default));
+        Assert.Null(await _runs.ClaimAsync(id, "wrk_other", Now, default));
+        Assert.DoesNotContain(id, await _runs.ListClaimableAsync("wrk_other", Now, 1000, default));
+        Assert.Contains(id, await _runs.ListClaimableAsync("wrk_living", Now, 1000, default));
+        Assert.Null(await _runs.AdvanceAsync(id, "wrk_other", WorkspaceRunStatus.Extracting, Told("x"), default));
+
+        var later = Now.AddSeconds(6);
+        Assert.Contains(id, await _runs.ListClaimableAsync("wrk_other", later, 1000, default));
+        Assert.NotNull(await _runs.ClaimAsync(id, "wrk_other", later, default));
+        // The one that was frozen beyond its lease finds that it carries nothing any more.
+        Assert.Null(await _runs.AdvanceAsync(id, "wrk_living", WorkspaceRunStatus.Extracting, Told("x"), default));
+    }
+
+    [Fact]
+    public async Task Cancel_InAnyStage_IsFinalOnceAndOnlyForItsOwner()
+    {
+        var (tenant, id) = await StartedAsync();
+        var stranger = await fixture.AddTenantAsync();
+        Assert.Null(await _runs.CancelAsync(stranger.Ownership, id, Now, Told("canceled"), default));
+        var row = (await _runs.CancelAsync(tenant.Ownership, id, Now, Told("canceled"), default))!;
+        Assert.Equal((WorkspaceRunStatus.Canceled, "canceled", "pending"), (row.Status, row.FailureClass, row.CleanupStatus));
+        Assert.Null(await _runs.CancelAsync(tenant.Ownership, id, Now, Told("canceled"), default));
+        Assert.Null(await _runs.CloseAsync(id, new() { Type = WorkspaceRunEventType.Terminal, Seq = 0, CreatedAt = Now }, Now, default));
+        Assert.NotNull(await _runs.ClaimAsync(id, "wrk_a", Now, default));
+        Assert.NotNull(await _runs.SaveEvidenceAsync(id, "wrk_a", Evidence, row.LastSeq, default));
+        Assert.Null(await _runs.SaveEvidenceAsync(id, "wrk_a", Evidence with { Key = "other" }, row.LastSeq, default));
+    }
+
+    [Fact]
+    public async Task List_OfAbandoned_HasWhatNoWorkerWillEverTake()
+    {
+        var tenant = await fixture.AddTenantAsync();
+        var never = await CreatedAsync(tenant);
+        var canceled = await CreatedAsync(tenant);
+        await _runs.CancelAsync(tenant.Ownership, canceled, Now, Told("canceled"), default);
+        var (_, stranded) = await StartedAsync();
+        async Task<List<string>> AbandonedAsync(DateTimeOffset unuploaded, DateTimeOffset unclaimed) =>
+            await _runs.ListAbandonedAsync(unuploaded, unclaimed, Now, 1000, default);
+        var soon = await AbandonedAsync(Now.AddHours(-1), Now.AddHours(-1));
+        Assert.Contains(canceled, soon);
+        Assert.DoesNotContain(never, soon);
+        Assert.DoesNotContain(stranded, soon);
+        var late = await AbandonedAsync(Now.AddHours(1), Now.AddHours(1));
+        Assert.Contains(never, late);
+        Assert.Contains(stranded, late);
+    }
+
+    [Fact]
+    public async Task Transfer_Superseded_TakesNoMoreBytes()
+    {
+        var transfers = new ArchiveTransferStore(fixture.Database);
+        var run = await CreatedAsync(await fixture.AddTenantAsync());
+        var first = await transfers.InsertAsync(Ids.New(Ids.Upload), run, "a", 1, Now, Now.AddMinutes(10), default);
+        var second = await transfers.InsertAsync(Ids.New(Ids.Upload), run, "b", 2, Now, Now.AddMinutes(10), default);
+        Assert.Null(await transfers.MarkUploadedAsync(first.Id, "k1", "a", 1, Now, default));
+        Assert.NotNull(await transfers.MarkUploadedAsync(second.Id, "k2", "x", 2, Now, default));
+        Assert.Equal("k3", (await transfers.MarkUploadedAsync(second.Id, "k3", "b", 2, Now, default))!.ObjectKey);
+        Assert.Null(await transfers.MarkUploadedAsync(second.Id, "k4", "b", 2, Now.AddMinutes(10), default));
+        Assert.True(await transfers.MarkFinalizedAsync(second.Id, default));
+        Assert.False(await transfers.MarkFinalizedAsync(second.Id, default));
+        Assert.Equal(ArchiveTransferStatus.Expired, (await transfers.FindAsync(run, first.Id, default))!.Status);
+        Assert.Null(await transfers.FindAsync("wsr_other", second.Id, default));
+    }
+
+    private async Task<string> CreatedAsync(Tenant tenant)
+    {
+        var row = await _runs.InsertAsync(
+            new NewWorkspaceRun
+            {
+                Id = Ids.New(Ids.WorkspaceRun),
+                OrgId = tenant.OrgId,
+                ProjectId = tenant.ProjectId,
+                Command = "make test",
+                TimeoutMs = 60_000,
+                KeepSandbox = false,
+                Metadata = new Dictionary<string, string> { ["a.b"] = "c" },
+                Artifacts = [new CollectItem("out.txt")],
+                Allowance = new RunAllowance(25, NetworkPolicy.None, 1, 1024, 1000, 1000, 1000, 10),
+                TemplateId = fixture.Version.TemplateId,
+                TemplateVersionId = fixture.Version.Id,
+                CreatedAt = Now,
+            },
+            Told(WorkspaceRunStatus.AwaitingArchive), null, default);
+        Assert.Equal((WorkspaceRunStatus.AwaitingArchive, 1L, "base"), (row.Status, row.LastSeq, row.TemplateSlug));
+        return row.Id;
+    }
+
+    private async Task<(Tenant Tenant, string Id)> StartedAsync()
+    {
+        var tenant = await fixture.AddTenantAsync();
+        var id = await CreatedAsync(tenant);
+        Assert.Null(await _runs.MarkStartingAsync(id, Now, Told("starting"), default));
+        Assert.NotNull(await _runs.MarkArchiveUploadedAsync(id, new string('b', 64), 3, "archives/x", Now, [Told("archive_uploaded")], default));
+        Assert.NotNull(await _runs.MarkStartingAsync(id, Now, Told("starting"), default));
+        return (tenant, id);
+    }
+
+    private async Task AddWorkerAsync(string id, DateTimeOffset leaseExpiresAt)
+    {
+        await using var db = fixture.OpenModel();
+        db.Workers.Add(new WorkerEntity { Id = id, Url = "http://127.0.0.1:1", Runtime = "runc", StartedAt = Now, LeaseExpiresAt = leaseExpiresAt });
+        await db.SaveChangesAsync();
+    }
+
+    private static WorkspaceRunEvent Told(string status) => new() { Type = WorkspaceRunEventType.Status, Seq = 0, CreatedAt = Now, Status = status };
+
+    private static WorkspaceRunEvent Output(string data) => new() { Type = WorkspaceRunEventType.Stdout, Seq = 0, CreatedAt = Now, Data = data };
+}
