@@ -1,3 +1,4 @@
+using CrowNest.Platform.WorkspaceRuns;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -33,6 +34,7 @@ public static class DataServices
         builder.Services.AddSingleton<UsageStore>();
         builder.Services.AddSingleton<WorkspaceRunStore>();
         builder.Services.AddSingleton<ArchiveTransferStore>();
+        builder.Services.AddSingleton<RunClosing>();
         return builder;
     }
 }
