@@ -5,6 +5,7 @@ using CrowNest.Platform.Objects;
 using CrowNest.Platform.Streams;
 using CrowNest.ServiceDefaults;
 using CrowNest.Worker.Commands;
+using CrowNest.Worker.Files;
 using CrowNest.Worker.Fleet;
 using CrowNest.Worker.Http;
 using CrowNest.Worker.Sandboxes;
@@ -35,6 +36,7 @@ internal static class WorkerServices
         services.AddSingleton<WorkerStore>();
         services.AddSingleton<Node>();
         services.AddSandboxes();
+        services.AddFiles();
         services.AddCommands();
         return builder;
     }
@@ -47,6 +49,7 @@ internal static class WorkerServices
         app.MapDefaultEndpoints();
         var internalRoutes = app.MapInternal();
         internalRoutes.MapSandboxes();
+        internalRoutes.MapFiles();
         internalRoutes.MapCommands();
         return app;
     }

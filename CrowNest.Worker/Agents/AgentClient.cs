@@ -17,6 +17,7 @@ internal sealed class AgentClient : IDisposable
 {
     /// <summary>A list of 1000 commands is far smaller.</summary>
     private const int MaxAnswerBytes = 4 * 1024 * 1024;
+    private const int MaxErrorBytes = 16 * 1024;
 
     private readonly string _socketPath;
     private readonly HttpClient _http;
@@ -111,7 +112,55 @@ internal sealed class AgentClient : IDisposable
     public Task<AgentOutput> OpenOutputAsync(string id, long from, CancellationToken cancellationToken) =>
         AgentOutput.OpenAsync(_socketPath, id, from, AnswerTimeout, cancellationToken);
 
+    /// <summary>
+    /// Sends a request whose body or answer may be of any size (docs/protocols.md 2.4), and returns the head of its success. Disposing
+    /// that before its end closes the connection.
+    /// </summary>
+    /// <param name="patience">What the answer's head may take is expected already.</param>
+    public async Task<HttpResponseMessage> OpenAsync(HttpRequestMessage request, AgentPatience patience)
+    {
+        try
+        {
+            var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, patience.Token);
+            if (response.IsSuccessStatusCode)
+            {
+                return response;
+            }
+
+            using (response)
+            {
+                patience.Expect(AnswerTimeout);
+                await response.Content.LoadIntoBufferAsync(MaxErrorBytes, patience.Token);
+                throw ReadError(response, await response.Content.ReadAsByteArrayAsync(patience.Token));
+            }
+        }
+        catch (HttpRequestException exception)
+        {
+            throw NoAnswer(exception);
+        }
+        catch (JsonException exception)
+        {
+            throw NotTheProtocol(exception);
+        }
+        catch (OperationCanceledException exception) when (patience.HasRunOut)
+        {
+            throw new AgentUnavailableException("The agent does not answer in time.", exception);
+        }
+    }
+
     public void Dispose() => _http.Dispose();
+
+    private static AgentErrorException ReadError(HttpResponseMessage response, byte[] body)
+    {
+        var error = JsonSerializer.Deserialize(body, AgentJson.Default.AgentError)?.Error;
+        return new AgentErrorException((int)response.StatusCode, error?.Code ?? "", error?.Message ?? "");
+    }
+
+    private static AgentUnavailableException NoAnswer(HttpRequestException exception) =>
+        exception.InnerException as AgentUnavailableException ?? new AgentUnavailableException("The agent does not answer.", exception);
+
+    private static AgentUnavailableException NotTheProtocol(JsonException exception) =>
+        new("The agent's answer is not the protocol's.", exception) { BrokeProtocol = true };
 
     private static AgentUnavailableException Broken(string what) => new($"The agent breaks the protocol: {what}.") { BrokeProtocol = true };
 
@@ -132,20 +181,18 @@ internal sealed class AgentClient : IDisposable
             var bytes = await response.Content.ReadAsByteArrayAsync(timeout.Token);
             if (!response.IsSuccessStatusCode)
             {
-                var error = JsonSerializer.Deserialize(bytes, AgentJson.Default.AgentError)?.Error;
-                throw new AgentErrorException((int)response.StatusCode, error?.Code ?? "", error?.Message ?? "");
+                throw ReadError(response, bytes);
             }
 
             return answer is null ? null! : JsonSerializer.Deserialize(bytes, answer) ?? throw Broken("it answers null");
         }
         catch (HttpRequestException exception)
         {
-            throw exception.InnerException as AgentUnavailableException
-                ?? new AgentUnavailableException("The agent does not answer.", exception);
+            throw NoAnswer(exception);
         }
         catch (JsonException exception)
         {
-            throw new AgentUnavailableException("The agent's answer is not the protocol's.", exception) { BrokeProtocol = true };
+            throw NotTheProtocol(exception);
         }
         catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
         {
