@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text;
 
 namespace CrowNest.Contracts;
 
@@ -28,6 +29,20 @@ public static class Ids
 
     /// <summary>A new unguessable id with the given prefix.</summary>
     public static string New(string prefix) => $"{prefix}_{RandomNumberGenerator.GetString(Alphabet, SuffixLength)}";
+
+    /// <summary>The id that <paramref name="origin"/> always gives: a second attempt finds what the first one left. As secret as that.</summary>
+    public static string Derive(string prefix, string origin) => string.Create(
+        prefix.Length + 1 + SuffixLength, (prefix, origin),
+        static (id, from) =>
+        {
+            from.prefix.CopyTo(id);
+            id[from.prefix.Length] = '_';
+            var digest = SHA256.HashData(Encoding.UTF8.GetBytes(from.origin));
+            for (var i = 0; i < SuffixLength; i++)
+            {
+                id[from.prefix.Length + 1 + i] = Alphabet[digest[i] % Alphabet.Length];
+            }
+        });
 
     /// <summary>Whether <paramref name="id"/> has the given prefix and the legal form of H15; a malformed id names nothing.</summary>
     public static bool IsValid(string? id, string prefix)

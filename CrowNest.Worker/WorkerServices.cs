@@ -4,6 +4,7 @@ using CrowNest.Platform.Fleet;
 using CrowNest.Platform.Objects;
 using CrowNest.Platform.Streams;
 using CrowNest.ServiceDefaults;
+using CrowNest.Worker.Artifacts;
 using CrowNest.Worker.Commands;
 using CrowNest.Worker.Files;
 using CrowNest.Worker.Fleet;
@@ -37,6 +38,7 @@ internal static class WorkerServices
         services.AddSingleton<Node>();
         services.AddSandboxes();
         services.AddFiles();
+        services.AddArtifacts();
         services.AddCommands();
         return builder;
     }
@@ -50,6 +52,7 @@ internal static class WorkerServices
         var internalRoutes = app.MapInternal();
         internalRoutes.MapSandboxes();
         internalRoutes.MapFiles();
+        internalRoutes.MapArtifacts();
         internalRoutes.MapCommands();
         return app;
     }

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using CrowNest.Platform.Fleet;
 
 namespace CrowNest.Worker.Agents;
 
@@ -61,4 +62,5 @@ internal sealed record AgentErrorBody(string? Code, string? Message);
 [JsonSerializable(typeof(AgentCommandList))]
 [JsonSerializable(typeof(AgentCancel))]
 [JsonSerializable(typeof(AgentError))]
+[JsonSerializable(typeof(AgentFile))]
 internal sealed partial class AgentJson : JsonSerializerContext;

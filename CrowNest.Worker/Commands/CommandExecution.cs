@@ -4,6 +4,7 @@ using CrowNest.Platform.Data;
 using CrowNest.Platform.Fleet;
 using CrowNest.Platform.Streams;
 using CrowNest.Worker.Agents;
+using CrowNest.Worker.Artifacts;
 using CrowNest.Worker.Http;
 using CrowNest.Worker.Sandboxes;
 
@@ -24,7 +25,7 @@ internal sealed partial class CommandExecution : IHostedService, IDisposable
 
     public CommandExecution(
         CommandStore commands, LiveSandboxes sandboxes, SpoolFolder spools, CommandLogWriter writer, FinishedLogs finished,
-        IHostApplicationLifetime lifetime, TimeProvider clock, ILogger<CommandExecution> logger)
+        CommandCollection collection, IHostApplicationLifetime lifetime, TimeProvider clock, ILogger<CommandExecution> logger)
     {
         _commands = commands;
         _sandboxes = sandboxes;
@@ -40,6 +41,7 @@ internal sealed partial class CommandExecution : IHostedService, IDisposable
             Clock = clock,
             Logger = logger,
             OpenOutput = (id, capture) => CommandOutput.Open(id, spools.PathOf(id), capture, writer, clock, logger),
+            Collect = collection.CollectAsync,
             Finished = OnFinished,
         };
     }
@@ -108,7 +110,7 @@ internal sealed partial class CommandExecution : IHostedService, IDisposable
         }
 
         await run.Started.WaitAsync(cancellationToken);
-        if (!run.Completion.IsCompleted)
+        if (!run.Final.IsCompleted)
         {
             try
             {
@@ -127,7 +129,7 @@ internal sealed partial class CommandExecution : IHostedService, IDisposable
             }
         }
 
-        return await run.Completion.WaitAsync(cancellationToken);
+        return await run.Final.WaitAsync(cancellationToken);
     }
 
     /// <summary>Carries on with a command of a former process; false when this one has it already.</summary>
@@ -143,6 +145,21 @@ internal sealed partial class CommandExecution : IHostedService, IDisposable
 
         LogAdopted(row.Id, sandbox.Id);
         run.Over = ForgetAfterAsync(run, run.AdoptAsync(row, state, Stopping));
+        return true;
+    }
+
+    /// <summary>Carries on with the collection of a command whose row is final; false when this process is at it already.</summary>
+    public bool Resume(CommandRow final, LiveSandbox sandbox)
+    {
+        var run = new CommandRun(final.Id, sandbox, _services);
+        if (!_runs.TryAdd(final.Id, run))
+        {
+            run.Dispose();
+            return false;
+        }
+
+        LogResumed(final.Id, sandbox.Id);
+        run.Over = ForgetAfterAsync(run, run.ResumeAsync(final, Stopping));
         return true;
     }
 
@@ -216,6 +233,9 @@ internal sealed partial class CommandExecution : IHostedService, IDisposable
 
     [LoggerMessage(6141, LogLevel.Information, "Adopted command {CommandId} of {SandboxId}")]
     private partial void LogAdopted(string commandId, string sandboxId);
+
+    [LoggerMessage(6145, LogLevel.Information, "Collecting of {CommandId} in {SandboxId} goes on")]
+    private partial void LogResumed(string commandId, string sandboxId);
 
     [LoggerMessage(6142, LogLevel.Warning, "The agent could not be told to forget {CommandId}")]
     private partial void LogNotForgotten(Exception exception, string commandId);

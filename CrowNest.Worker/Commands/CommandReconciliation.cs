@@ -76,6 +76,15 @@ internal sealed partial class CommandReconciliation(
 
     private async Task ReconcileAsync(LiveSandbox sandbox, List<CommandRow> rows, CancellationToken cancellationToken)
     {
+        foreach (var row in rows.Where(row => row.IsFinal))
+        {
+            // Read again, as below; the list has no output either.
+            if (await commands.FindAsync(row.Id, cancellationToken) is { CollectStatus: CollectStatus.Pending } uncollected)
+            {
+                execution.Resume(uncollected, sandbox);
+            }
+        }
+
         IReadOnlyList<AgentCommandState> states;
         try
         {
@@ -88,7 +97,7 @@ internal sealed partial class CommandReconciliation(
             return;
         }
 
-        foreach (var row in rows)
+        foreach (var row in rows.Where(row => !row.IsFinal))
         {
             var state = states.FirstOrDefault(s => s.Id == row.Id);
             if (state is null && clock.GetUtcNow() - row.CreatedAt < UndeliveredAfter && row.State == CommandStatus.Queued)
@@ -139,8 +148,9 @@ internal sealed partial class CommandReconciliation(
     private async Task KeepAsync(string commandId, CancellationToken cancellationToken)
     {
         var row = await commands.FindAsync(commandId, cancellationToken);
-        if (row is { IsFinal: false })
+        if (row is { IsFinal: false } or { CollectStatus: CollectStatus.Pending })
         {
+            // In the second case the collection comes first, or the end of its sandbox, which closes it.
             return;
         }
 

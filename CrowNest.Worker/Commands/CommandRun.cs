@@ -8,7 +8,7 @@ using Npgsql;
 
 namespace CrowNest.Worker.Commands;
 
-/// <summary>One command in work, from its start or adoption until its row is final.</summary>
+/// <summary>One command in work, from its start or adoption until its row is final and what it left behind is collected.</summary>
 internal sealed partial class CommandRun(string id, LiveSandbox sandbox, CommandRunServices services) : IDisposable
 {
     /// <summary>A command that is over sooner is never marked running: one write less, on the path of every short command.</summary>
@@ -21,6 +21,7 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
     private const int MaxBackoffMs = 2000;
 
     private readonly OutputCapture _capture = new();
+    private readonly TaskCompletionSource<CommandRow?> _final = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<CommandRow?> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource _over = new();
@@ -29,7 +30,10 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
     public string Id => id;
     public LiveSandbox Sandbox => sandbox;
 
-    /// <summary>The final row; null when there is none. Canceled when this process stops before.</summary>
+    /// <summary>The final row as soon as it is final, its collection perhaps still to come. Else as <see cref="Completion"/>.</summary>
+    public Task<CommandRow?> Final => _final.Task;
+
+    /// <summary>The final row when nothing of it is pending; null when there is none. Canceled when this process stops before.</summary>
     public Task<CommandRow?> Completion => _completion.Task;
 
     /// <summary>Completes, never faulted, when this process is done with the command.</summary>
@@ -50,19 +54,29 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
             {
                 // A request may be repeated after the agent has been told to forget the command: the row remembers.
                 var row = await services.Commands.FindAsync(id, stopping);
-                if (row is null || row.IsFinal || row.SandboxId != sandbox.Id)
+                if (row?.SandboxId != sandbox.Id)
                 {
-                    _completion.TrySetResult(row?.SandboxId == sandbox.Id ? row : null);
+                    row = null;
+                }
+
+                if (row is { IsFinal: true, CollectStatus: CollectStatus.Pending })
+                {
+                    await CompleteAsync(row, services.OpenOutput(id, _capture), stopping);
                     return;
                 }
 
+                if (row is null or { IsFinal: true })
+                {
+                    _final.TrySetResult(row);
+                    _completion.TrySetResult(row);
+                    return;
+                }
+
+                _ = RecordDurationAsync(since);
                 await CarryAsync(row, token => StartInAgentAsync(row, request, since, markAtOnce, token), stopping);
             },
             stopping);
-        var state = (_completion.Task.IsCompletedSuccessfully ? _completion.Task.Result?.State : null) ?? "unknown";
-        activity?.SetTag("crownest.command_state", state);
-        CommandMetrics.Duration.Record(
-            services.Clock.GetElapsedTime(since).TotalMilliseconds, new KeyValuePair<string, object?>("state", state));
+        activity?.SetTag("crownest.command_state", FinalState);
     }
 
     /// <summary>Carries on with a command that a former process started.</summary>
@@ -84,7 +98,20 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
             stopping),
         stopping);
 
+    /// <summary>Carries on with a command whose row is final, and that a former process did not get to collecting.</summary>
+    public Task ResumeAsync(CommandRow final, CancellationToken stopping) =>
+        GuardAsync(() => CompleteAsync(final, services.OpenOutput(id, _capture), stopping), stopping);
+
     public void Dispose() => _over.Dispose();
+
+    private string FinalState => (_final.Task.IsCompletedSuccessfully ? _final.Task.Result?.State : null) ?? "unknown";
+
+    private async Task RecordDurationAsync(long since)
+    {
+        await Task.WhenAny(_final.Task);
+        CommandMetrics.Duration.Record(
+            services.Clock.GetElapsedTime(since).TotalMilliseconds, new KeyValuePair<string, object?>("state", FinalState));
+    }
 
     private async Task GuardAsync(Func<Task> carry, CancellationToken stopping)
     {
@@ -95,13 +122,16 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
             // Spool and agent keep everything for the next process.
+            _final.TrySetCanceled(CancellationToken.None);
             _completion.TrySetCanceled(CancellationToken.None);
         }
         catch (Exception exception)
         {
             LogBroken(services.Logger, exception, id);
-            _completion.TrySetException(exception);
             // Observed here: it may be that nobody waits.
+            _final.TrySetException(exception);
+            _ = _final.Task.Exception;
+            _completion.TrySetException(exception);
             _ = _completion.Task.Exception;
         }
 
@@ -118,9 +148,9 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
             await _over.CancelAsync();
             await _markedRunning;
             var final = await FinishAsync(WithOutput(end, output.Spool), stopping);
-            _completion.TrySetResult(final);
-            services.Finished(final, output, sandbox);
+            var completing = CompleteAsync(final, output, stopping);
             output = null;
+            await completing;
         }
         finally
         {
@@ -129,6 +159,25 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
                 await output.DisposeAsync();
             }
         }
+    }
+
+    /// <summary>What is left once the row is final: its collection, then whatever <see cref="CommandRunServices.Finished"/> does.</summary>
+    private async Task CompleteAsync(CommandRow final, CommandOutput output, CancellationToken stopping)
+    {
+        _final.TrySetResult(final);
+        _started.TrySetResult();
+        try
+        {
+            final = await services.Collect(final, sandbox, stopping);
+        }
+        catch
+        {
+            await output.DisposeAsync();
+            throw;
+        }
+
+        _completion.TrySetResult(final);
+        services.Finished(final, output, sandbox);
     }
 
     private async Task<CommandEnd> RunAsync(

@@ -14,6 +14,9 @@ internal sealed record CommandRunServices
     /// <summary>Opens the output of a command, with what a former process left of it.</summary>
     public required Func<string, OutputCapture, CommandOutput> OpenOutput { get; init; }
 
+    /// <summary>Collects what a final command was to be collected of, and returns the row that stands then.</summary>
+    public required Func<CommandRow, LiveSandbox, CancellationToken, Task<CommandRow>> Collect { get; init; }
+
     /// <summary>Takes over the output of a command whose row is final.</summary>
     public required Action<CommandRow, CommandOutput, LiveSandbox> Finished { get; init; }
 }

@@ -6,6 +6,7 @@ internal static class FileServices
     public static IServiceCollection AddFiles(this IServiceCollection services)
     {
         services.AddSingleton<AgentFailures>();
+        services.AddSingleton<AgentFiles>();
         services.AddSingleton<FileRelay>();
         return services;
     }

@@ -17,4 +17,8 @@ internal sealed class WorkerException(int status, string code, string message, E
     public static WorkerException Conflict(string message) => new(StatusCodes.Status409Conflict, ErrorCodes.Conflict, message);
 
     public static WorkerException NotFound(string message) => new(StatusCodes.Status404NotFound, ErrorCodes.NotFound, message);
+
+    /// <summary>The object store did not do its part (docs/protocols.md 3).</summary>
+    public static WorkerException Storage(string message, Exception? inner = null) => new(
+        StatusCodes.Status502BadGateway, ErrorCodes.DownloadExportFailed, message, inner);
 }

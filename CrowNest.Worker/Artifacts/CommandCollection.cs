@@ -1,0 +1,170 @@
+using CrowNest.Contracts;
+using CrowNest.Platform.Data;
+using CrowNest.Platform.Files;
+using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Objects;
+using CrowNest.Worker.Http;
+using CrowNest.Worker.Sandboxes;
+using Npgsql;
+
+namespace CrowNest.Worker.Artifacts;
+
+/// <summary>
+/// Exports what a final command was to be collected of (api.md 5.4). Each entry's artifact has an id that follows from command and position,
+/// so that whoever repeats a collection finds what is done already.
+/// </summary>
+internal sealed partial class CommandCollection(
+    ArtifactStore artifacts, ArtifactExport export, CommandStore commands, TimeProvider clock, ILogger<CommandCollection> logger)
+{
+    /// <summary>stateset.md 3.1.</summary>
+    private const int MaxRemotePathBytes = 1024;
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long, all entries together, an object store that is away is tried again.</summary>
+    internal TimeSpan StoragePatience { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Collects when that is pending; returns the row that stands then.</summary>
+    /// <exception cref="OperationCanceledException">This process stops; the next one goes on.</exception>
+    public async Task<CommandRow> CollectAsync(CommandRow final, LiveSandbox sandbox, CancellationToken stopping)
+    {
+        if (final is not { CollectStatus: CollectStatus.Pending, Collect: { } plan })
+        {
+            return final;
+        }
+
+        using var activity = Telemetry.Activities.StartActivity("command.collect");
+        activity?.SetTag("crownest.command_id", final.Id).SetTag("crownest.collect_entries", plan.Entries.Count);
+        var giveUpStorage = clock.GetUtcNow() + StoragePatience;
+        var failures = new List<CollectFailure>();
+        for (var i = 0; i < plan.Entries.Count; i++)
+        {
+            if (await CollectEntryAsync(final, plan, i, sandbox, giveUpStorage, stopping) is { } failure)
+            {
+                LogEntryFailed(final.Id, i, failure.Code, failure.Message);
+                failures.Add(failure);
+            }
+        }
+
+        var status = failures.Count == 0 ? CollectStatus.Succeeded
+            : failures.Count < plan.Entries.Count ? CollectStatus.Partial : CollectStatus.Failed;
+        var row = await FinishAsync(final.Id, status, failures, stopping);
+        activity?.SetTag("crownest.collect_status", row.CollectStatus);
+        ArtifactMetrics.Collections.Add(1, new KeyValuePair<string, object?>("status", row.CollectStatus));
+        return row;
+    }
+
+    /// <returns>null when the entry is an artifact.</returns>
+    private async Task<CollectFailure?> CollectEntryAsync(
+        CommandRow command, CollectPlan plan, int index, LiveSandbox sandbox, DateTimeOffset giveUpStorage, CancellationToken stopping)
+    {
+        var item = plan.Entries[index];
+        if (WorkspacePath.Normalize(item.Path) is not { } path)
+        {
+            return new CollectFailure(ErrorCodes.PathOutsideWorkspace, $"The path is outside {Limits.Workspace}.", item.Path);
+        }
+
+        for (var pause = FirstPause; ; pause = 2 * pause < LongestPause ? 2 * pause : LongestPause)
+        {
+            stopping.ThrowIfCancellationRequested();
+            try
+            {
+                return await ExportAsync(command, plan, index, path, sandbox, stopping);
+            }
+            catch (WorkerException failure)
+            {
+                if (failure.Code != ErrorCodes.DownloadExportFailed || clock.GetUtcNow() + pause >= giveUpStorage)
+                {
+                    var code = failure.Code is ErrorCodes.FileNotFound or ErrorCodes.PathOutsideWorkspace ? failure.Code : CollectFailure.Failed;
+                    return new CollectFailure(code, failure.Message, item.Path);
+                }
+
+                LogTriedAgain(failure, command.Id, index);
+            }
+            catch (Exception failure) when (failure is NpgsqlException or TimeoutException && !sandbox.Ended.IsCancellationRequested)
+            {
+                // The end of the collection could not be written either.
+                LogTriedAgain(failure, command.Id, index);
+            }
+
+            await Task.Delay(pause, clock, stopping);
+        }
+    }
+
+    private async Task<CollectFailure?> ExportAsync(
+        CommandRow command, CollectPlan plan, int index, string path, LiveSandbox sandbox, CancellationToken stopping)
+    {
+        var id = Ids.Derive(Ids.Artifact, $"{command.Id}/{index}");
+        var key = ObjectKey.Artifact(command.OrgId, id);
+        var present = await artifacts.FindAsync(id, stopping);
+        if (present is { State: ArtifactStates.Stored } or { SizeBytes: not null })
+        {
+            // A former process had stored it; that its owner may have deleted it since is no failure.
+            return null;
+        }
+
+        if (present is null)
+        {
+            var now = clock.GetUtcNow();
+            var below = WorkspacePath.Below(path);
+            var name = plan.Entries[index].Name ?? path[(path.LastIndexOf('/') + 1)..];
+            await artifacts.InsertAsync(
+                new NewArtifact
+                {
+                    Id = id,
+                    SandboxId = sandbox.Id,
+                    Name = name,
+                    ObjectKey = key,
+                    ContentType = MediaTypes.Of(name) is var type && type != MediaTypes.Unknown ? type : MediaTypes.Of(path),
+                    SourcePath = path,
+                    RemotePath = IsRemotePath(below) ? below : null,
+                    CreatedAt = now,
+                    RetentionExpiresAt = now.AddMilliseconds(plan.RetentionMs),
+                },
+                stopping);
+        }
+
+        await export.StoreAsync(sandbox, new StoreArtifact(id, key, path, plan.MaxBytes));
+        return null;
+    }
+
+    /// <summary>Writes the end until it is written; the row that stands, which is another's when the sandbox ended first.</summary>
+    private async Task<CommandRow> FinishAsync(
+        string commandId, string status, List<CollectFailure> failures, CancellationToken stopping)
+    {
+        for (var pause = FirstPause; ; pause = 2 * pause < LongestPause ? 2 * pause : LongestPause)
+        {
+            try
+            {
+                if (await commands.FinishCollectAsync(commandId, status, failures, stopping) is { } finished)
+                {
+                    return finished;
+                }
+
+                if (await commands.FindAsync(commandId, stopping) is { } standing)
+                {
+                    return standing;
+                }
+            }
+            catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
+            {
+                LogNotWritten(exception, commandId);
+            }
+
+            await Task.Delay(pause, clock, stopping);
+        }
+    }
+
+    /// <summary>Whether a path of the workspace can be filed as it is (stateset.md 3.1).</summary>
+    private static bool IsRemotePath(string path) =>
+        path.Length > 0 && System.Text.Encoding.UTF8.GetByteCount(path) <= MaxRemotePathBytes && !path.Any(c => char.IsControl(c) || c == '\\');
+
+    [LoggerMessage(6321, LogLevel.Information, "Command {CommandId}: entry {Index} is not collected: {Code} {Reason}")]
+    private partial void LogEntryFailed(string commandId, int index, string code, string reason);
+
+    [LoggerMessage(6322, LogLevel.Warning, "Command {CommandId}: entry {Index} could not be collected yet")]
+    private partial void LogTriedAgain(Exception exception, string commandId, int index);
+
+    [LoggerMessage(6323, LogLevel.Warning, "The end of the collection of {CommandId} could not be written yet")]
+    private partial void LogNotWritten(Exception exception, string commandId);
+}
