@@ -14,7 +14,7 @@ internal sealed class AgentFiles(TimeProvider clock)
     private static readonly TimeSpan Answer = TimeSpan.FromSeconds(30);
 
     /// <summary>How long an agent may neither take nor give a byte of a file.</summary>
-    internal TimeSpan Stall { get; init; } = TimeSpan.FromSeconds(60);
+    internal TimeSpan Stall { get; set; } = TimeSpan.FromSeconds(60);
 
     /// <summary>Opens a file for reading.</summary>
     /// <param name="path">A workspace path.</param>

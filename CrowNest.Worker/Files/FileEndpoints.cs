@@ -5,9 +5,11 @@ namespace CrowNest.Worker.Files;
 /// <summary>The relay of docs/protocols.md 3: the routes of 2.4 below a sandbox, and no others.</summary>
 internal static class FileEndpoints
 {
-    public static RouteGroupBuilder MapFiles(this RouteGroupBuilder routes)
+    public static RouteGroupBuilder MapFiles(this RouteGroupBuilder routes) => routes.MapFiles(FileRoute.All);
+
+    internal static RouteGroupBuilder MapFiles(this RouteGroupBuilder routes, IEnumerable<FileRoute> relayed)
     {
-        foreach (var route in FileRoute.All)
+        foreach (var route in relayed)
         {
             routes.MapMethods(
                     $"/sandboxes/{{id}}{route.Path}", [route.Method.Method],

@@ -22,7 +22,7 @@ internal sealed partial class FileRelay(LiveSandboxes sandboxes, AgentFailures f
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(30);
 
     /// <summary>How long an agent may neither take nor give a byte of a body.</summary>
-    internal TimeSpan Stall { get; init; } = TimeSpan.FromSeconds(60);
+    internal TimeSpan Stall { get; set; } = TimeSpan.FromSeconds(60);
 
     public async Task RelayAsync(FileRoute route, string sandboxId, HttpContext context)
     {

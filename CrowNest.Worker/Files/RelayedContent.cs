@@ -12,6 +12,7 @@ namespace CrowNest.Worker.Files;
 internal sealed class RelayedContent : HttpContent
 {
     private const int BlockBytes = 256 * 1024;
+    private const int SmallBlockBytes = 4096;
 
     private readonly Stream _source;
     private readonly long? _length;
@@ -48,6 +49,11 @@ internal sealed class RelayedContent : HttpContent
             {
                 _patience.Expect(_stall);
                 await stream.WriteAsync(block.AsMemory(0, read), cancellationToken);
+                if (read < SmallBlockBytes)
+                {
+                    // The HTTP client would hold it back until more comes.
+                    await stream.FlushAsync(cancellationToken);
+                }
             }
 
             _patience.Expect(_within);
