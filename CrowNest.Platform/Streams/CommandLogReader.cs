@@ -13,7 +13,7 @@ internal sealed class CommandLogReader(RedisConnection redis, IObjectStore objec
     private const int FollowBatch = 64;
     private const int ReadAllBatch = 256;
 
-    private readonly CommandLogWakeUps _wakeUps = new(redis);
+    private readonly WakeUps _wakeUps = new(redis);
 
     /// <summary>A follower looks this often without having been woken.</summary>
     internal TimeSpan PollInterval { get; init; } = TimeSpan.FromSeconds(1);
@@ -112,7 +112,7 @@ internal sealed class CommandLogReader(RedisConnection redis, IObjectStore objec
         CommandRow command, long? afterSeq, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(command);
-        await using var wakeUps = await _wakeUps.SubscribeAsync(command.Id, cancellationToken);
+        await using var wakeUps = await _wakeUps.SubscribeAsync(CommandLogKey.Channel(command.Id), cancellationToken);
         var position = afterSeq;
         long? finalSince = null;
         var mayBeGap = false;
@@ -155,9 +155,8 @@ internal sealed class CommandLogReader(RedisConnection redis, IObjectStore objec
             if (!command.IsFinal)
             {
                 // Also when woken the row is not asked: the mark of the end comes through Redis. Only silence makes it worth a look.
-                if (!await WokenAsync(wakeUp, cancellationToken))
+                if (!await wakeUps.WaitAsync(wakeUp, PollInterval, clock, cancellationToken))
                 {
-                    await wakeUps.EnsureSubscribedAsync(cancellationToken);
                     command = await TryFindAsync(command, cancellationToken);
                 }
 
@@ -193,7 +192,7 @@ internal sealed class CommandLogReader(RedisConnection redis, IObjectStore objec
                 yield break;
             }
 
-            await WokenAsync(wakeUp, cancellationToken);
+            await wakeUps.WaitAsync(wakeUp, PollInterval, clock, cancellationToken);
             command = await TryFindAsync(command, cancellationToken);
         }
     }
@@ -273,15 +272,5 @@ internal sealed class CommandLogReader(RedisConnection redis, IObjectStore objec
             // The stream may go on without the database; the next look asks again.
             return command;
         }
-    }
-
-    /// <summary>Whether a wake-up came before the next look was due.</summary>
-    private async Task<bool> WokenAsync(Task wakeUp, CancellationToken cancellationToken)
-    {
-        using var wait = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var woken = await Task.WhenAny(wakeUp, Task.Delay(PollInterval, clock, wait.Token)) == wakeUp;
-        await wait.CancelAsync();
-        cancellationToken.ThrowIfCancellationRequested();
-        return woken;
     }
 }

@@ -7,8 +7,8 @@ namespace CrowNest.Platform.Streams;
 public static class StreamServices
 {
     /// <summary>
-    /// Adds <see cref="RedisConnection"/>, <see cref="CommandLogWriter"/> and <see cref="ICommandLogReader"/>. The reader also wants
-    /// <c>AddCrowNestData</c> and <c>AddCrowNestObjects</c>.
+    /// Adds <see cref="RedisConnection"/>, <see cref="CommandLogWriter"/>, <see cref="ICommandLogReader"/>, <see cref="RunJobs"/> and
+    /// <see cref="RunWakeUps"/>. The reader also wants <c>AddCrowNestData</c> and <c>AddCrowNestObjects</c>.
     /// </summary>
     public static IHostApplicationBuilder AddCrowNestStreams(this IHostApplicationBuilder builder)
     {
@@ -17,6 +17,8 @@ public static class StreamServices
         builder.Services.TryAddSingleton<RedisConnection>();
         builder.Services.AddSingleton<CommandLogWriter>();
         builder.Services.AddSingleton<ICommandLogReader, CommandLogReader>();
+        builder.Services.AddSingleton<RunJobs>();
+        builder.Services.AddSingleton<RunWakeUps>();
         return builder;
     }
 }

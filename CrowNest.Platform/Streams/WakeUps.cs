@@ -3,17 +3,17 @@ using StackExchange.Redis;
 namespace CrowNest.Platform.Streams;
 
 /// <summary>
-/// One subscription per followed command in this process, however many follow it. A wake-up may be lost with the connection: who waits
-/// also looks by itself from time to time.
+/// One subscription per channel in this process, however many follow it. A wake-up may be lost with the connection: who waits also looks
+/// by itself from time to time.
 /// </summary>
-internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
+internal sealed class WakeUps(RedisConnection redis) : IDisposable
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(1);
 
-    private readonly Dictionary<string, Signal> _signals = [];
+    private readonly Dictionary<RedisChannel, Signal> _signals = [];
     private readonly SemaphoreSlim _gate = new(1);
 
-    /// <summary>Followed commands, for tests and metrics.</summary>
+    /// <summary>Followed channels, for tests and metrics.</summary>
     public int Count
     {
         get
@@ -25,8 +25,8 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
         }
     }
 
-    /// <summary>Dispose the signal when done.</summary>
-    public async Task<Lease> SubscribeAsync(string commandId, CancellationToken cancellationToken)
+    /// <summary>Dispose the subscription when done.</summary>
+    public async Task<WakeUpSubscription> SubscribeAsync(RedisChannel channel, CancellationToken cancellationToken)
     {
         // In order: an unsubscribe that overtakes a later subscribe would leave the follower deaf.
         await _gate.WaitAsync(cancellationToken);
@@ -35,18 +35,18 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
             Signal? signal;
             lock (_signals)
             {
-                if (_signals.TryGetValue(commandId, out signal))
+                if (_signals.TryGetValue(channel, out signal))
                 {
                     signal.Followers++;
-                    return new Lease(this, commandId, signal);
+                    return new WakeUpSubscription(this, channel, signal);
                 }
 
                 signal = new Signal { Followers = 1 };
-                _signals.Add(commandId, signal);
+                _signals.Add(channel, signal);
             }
 
-            signal.IsSubscribed = await TrySubscribeAsync(commandId, signal);
-            return new Lease(this, commandId, signal);
+            signal.IsSubscribed = await TrySubscribeAsync(channel, signal);
+            return new WakeUpSubscription(this, channel, signal);
         }
         finally
         {
@@ -57,7 +57,7 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
     public void Dispose() => _gate.Dispose();
 
     /// <summary>Subscribes if Redis was away when that was tried; called by followers that heard nothing for a while.</summary>
-    private async ValueTask EnsureSubscribedAsync(string commandId, Signal signal, CancellationToken cancellationToken)
+    internal async ValueTask EnsureSubscribedAsync(RedisChannel channel, Signal signal, CancellationToken cancellationToken)
     {
         if (signal.IsSubscribed)
         {
@@ -67,7 +67,7 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
         await _gate.WaitAsync(cancellationToken);
         try
         {
-            signal.IsSubscribed = signal.IsSubscribed || await TrySubscribeAsync(commandId, signal);
+            signal.IsSubscribed = signal.IsSubscribed || await TrySubscribeAsync(channel, signal);
         }
         finally
         {
@@ -76,7 +76,7 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
     }
 
     /// <summary>Once subscribed, the library does it again after every loss of the connection.</summary>
-    private async Task<bool> TrySubscribeAsync(string commandId, Signal signal)
+    private async Task<bool> TrySubscribeAsync(RedisChannel channel, Signal signal)
     {
         try
         {
@@ -86,7 +86,7 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
                 return false;
             }
 
-            await connection.GetSubscriber().SubscribeAsync(CommandLogKey.Channel(commandId), signal.Handler).WaitAsync(Timeout);
+            await connection.GetSubscriber().SubscribeAsync(channel, signal.Handler).WaitAsync(Timeout);
             return true;
         }
         catch (Exception exception) when (exception is RedisException or TimeoutException)
@@ -95,7 +95,7 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
         }
     }
 
-    private async ValueTask ReleaseAsync(string commandId, Signal signal)
+    internal async ValueTask ReleaseAsync(RedisChannel channel, Signal signal)
     {
         await _gate.WaitAsync();
         try
@@ -107,11 +107,11 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
                     return;
                 }
 
-                _signals.Remove(commandId);
+                _signals.Remove(channel);
             }
 
             var subscriber = (await redis.GetAsync()).GetSubscriber();
-            await subscriber.UnsubscribeAsync(CommandLogKey.Channel(commandId), signal.Handler).WaitAsync(Timeout);
+            await subscriber.UnsubscribeAsync(channel, signal.Handler).WaitAsync(Timeout);
         }
         catch (Exception exception) when (exception is RedisException or TimeoutException)
         {
@@ -136,15 +136,5 @@ internal sealed class CommandLogWakeUps(RedisConnection redis) : IDisposable
 
         /// <summary>Completes with the next wake-up. Take it before looking, or one is missed.</summary>
         public Task Next => Volatile.Read(ref _next).Task;
-    }
-
-    internal sealed class Lease(CommandLogWakeUps owner, string commandId, Signal signal) : IAsyncDisposable
-    {
-        public Task Next => signal.Next;
-
-        public ValueTask EnsureSubscribedAsync(CancellationToken cancellationToken) =>
-            owner.EnsureSubscribedAsync(commandId, signal, cancellationToken);
-
-        public ValueTask DisposeAsync() => owner.ReleaseAsync(commandId, signal);
     }
 }
