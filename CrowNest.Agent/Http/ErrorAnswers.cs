@@ -18,6 +18,7 @@ internal sealed partial class ErrorAnswers(RequestDelegate next, ILogger<ErrorAn
         catch (AgentException e)
         {
             await http.AnswerAsync(e.Error);
+            await DrainAsync(http);
         }
         catch (BadHttpRequestException e)
         {
@@ -29,6 +30,26 @@ internal sealed partial class ErrorAnswers(RequestDelegate next, ILogger<ErrorAn
             await http.AnswerAsync(AgentError.RuntimeError("the agent failed unexpectedly; its log says why"));
         }
     }
+
+    /// <summary>
+    /// Reads on what the client is still sending: Kestrel would break off after five seconds, and with the connection the answer goes, for
+    /// a client that listens only when it has sent everything.
+    /// </summary>
+    private async Task DrainAsync(HttpContext http)
+    {
+        try
+        {
+            await http.Response.CompleteAsync();
+            await http.Request.Body.CopyToAsync(Stream.Null, http.RequestAborted);
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            LogNotDrained(e, http.Request.Method, http.Request.Path);
+        }
+    }
+
+    [LoggerMessage(3, LogLevel.Debug, "{Method} {Path} was refused before its body had come")]
+    private partial void LogNotDrained(Exception exception, string method, PathString path);
 
     [LoggerMessage(1, LogLevel.Error, "{Method} {Path} failed")]
     private partial void LogUnexpected(Exception exception, string method, PathString path);

@@ -27,6 +27,7 @@ internal sealed class AgentFailures(LiveSandboxes live, SandboxStore sandboxes)
         [ErrorCodes.Forbidden] = StatusCodes.Status403Forbidden,
         [ErrorCodes.FileNotFound] = StatusCodes.Status404NotFound,
         [ErrorCodes.ParentDirectoryNotFound] = StatusCodes.Status404NotFound,
+        [ErrorCodes.Conflict] = StatusCodes.Status409Conflict,
         [ErrorCodes.FileAlreadyExists] = StatusCodes.Status409Conflict,
         [ErrorCodes.DirectoryNotEmpty] = StatusCodes.Status409Conflict,
         [ErrorCodes.FileTooLarge] = StatusCodes.Status413PayloadTooLarge,

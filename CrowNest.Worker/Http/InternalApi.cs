@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using CrowNest.Contracts;
+using CrowNest.Worker.Agents;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Worker.Http;
@@ -42,7 +43,16 @@ internal static partial class InternalApi
         }
         catch (WorkerException exception)
         {
-            LogRefused(logger, exception.InnerException, context.HttpContext.Request.Path, exception.Code, exception.Message);
+            if (exception is { Status: < 500, InnerException: AgentErrorException })
+            {
+                // A caller's mistake, for example a file that is not there.
+                LogDeclined(logger, context.HttpContext.Request.Path, exception.Code, exception.Message);
+            }
+            else
+            {
+                LogRefused(logger, exception.InnerException, context.HttpContext.Request.Path, exception.Code, exception.Message);
+            }
+
             return Error(exception.Status, exception.Code, exception.Message);
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
@@ -57,6 +67,9 @@ internal static partial class InternalApi
 
     [LoggerMessage(5001, LogLevel.Warning, "{Path} is refused with {Code}: {Reason}")]
     private static partial void LogRefused(ILogger logger, Exception? exception, string path, string code, string reason);
+
+    [LoggerMessage(5003, LogLevel.Debug, "{Path}: the sandbox declines with {Code}: {Reason}")]
+    private static partial void LogDeclined(ILogger logger, string path, string code, string reason);
 
     [LoggerMessage(5002, LogLevel.Error, "{Path} failed")]
     private static partial void LogFailed(ILogger logger, Exception exception, string path);

@@ -18,7 +18,8 @@ internal static class NodeCommands
 
     /// <summary>Writes the row, as the API does before it asks the worker.</summary>
     public static async Task<StartCommand> AddCommandAsync(
-        this TestNode node, string sandboxId, string command, long? timeoutMs = null, string cwd = Limits.Workspace, long waitMs = 60_000)
+        this TestNode node, string sandboxId, string command, long? timeoutMs = null, string cwd = Limits.Workspace, long waitMs = 60_000,
+        CollectPlan? collect = null)
     {
         var row = new NewCommand
         {
@@ -28,6 +29,7 @@ internal static class NodeCommands
             Cwd = cwd,
             TimeoutMs = timeoutMs,
             CreatedAt = DateTimeOffset.UtcNow,
+            Collect = collect,
         };
         var insert = await new CommandStore(node.Database).InsertAsync(Owner, row, null, CancellationToken.None);
         Assert.True(insert?.Added, "the sandbox is not ready");

@@ -124,6 +124,7 @@ public sealed class FileRelayTests(BackingServices backing)
         { 403, ErrorCodes.Forbidden },
         { 404, ErrorCodes.FileNotFound },
         { 404, ErrorCodes.ParentDirectoryNotFound },
+        { 409, ErrorCodes.Conflict },
         { 409, ErrorCodes.FileAlreadyExists },
         { 409, ErrorCodes.DirectoryNotEmpty },
         { 413, ErrorCodes.FileTooLarge },
