@@ -46,6 +46,8 @@ internal static class AgentHost
 
         var app = builder.Build();
         app.UseMiddleware<ErrorAnswers>();
+        var idle = new IdleMemory(TimeProvider.System);
+        app.Use((http, next) => http.Request.Path.StartsWithSegments("/files") ? idle.RunAsync(() => next(http)) : next(http));
         app.UseRouting();
         app.MapGet("/health", http => http.AnswerAsync(
             200, new Health(s_version, commands.SandboxId, commands.RunningCount), Wire.Default.Health));
@@ -59,6 +61,7 @@ internal static class AgentHost
         children.Start();
         var termination = AgentProcess.ExitOnTermination(options.Socket, children);
         app.Lifetime.ApplicationStopped.Register(termination.Dispose);
+        app.Lifetime.ApplicationStopped.Register(idle.Dispose);
         return app;
     }
 

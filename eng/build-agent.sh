@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 project=CrowNest.Agent/CrowNest.Agent.csproj
 launcher=CrowNest.Agent/native/crownest-launch.c
+sha256=CrowNest.Agent/native/crownest-sha256.c
 out=artifacts/agent
 case $(uname -m) in
   x86_64) rid=linux-x64 ;;
@@ -27,7 +28,7 @@ agent_hash() {
   {
     find CrowNest.Agent -type f \( -name '*.cs' -o -name '*.csproj' \) \
       -not -path '*/obj/*' -not -path '*/bin/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
-    sha256sum Directory.Build.props global.json .editorconfig eng/build-agent.sh
+    sha256sum Directory.Build.props global.json .editorconfig eng/build-agent.sh "$sha256"
     echo "$rid $(dotnet --version)"
   } | sha256sum | cut -d' ' -f1
 }
@@ -85,8 +86,11 @@ fi
 if ! current crownest-agent "$agent_now"; then
   echo "publishing the agent for $rid (NativeAOT, about a minute)"
   tool=()
-  command -v clang > /dev/null || tool=(-p:CppCompilerAndLinker=gcc)
+  cc=clang
+  command -v clang > /dev/null || { cc=gcc; tool=(-p:CppCompilerAndLinker=gcc); }
+  "$cc" -c -std=gnu11 -O2 -fPIC -Wall -Wextra -Werror -fstack-protector-strong -o "$work/sha256.o" "$sha256"
   # The lock is not for the compiler server that this may leave running.
-  dotnet publish "$project" -c Release -r "$rid" -o "$work/publish" -v q --nologo -clp:NoSummary "${tool[@]}" 9>&-
+  dotnet publish "$project" -c Release -r "$rid" -o "$work/publish" -v q --nologo -clp:NoSummary \
+    "-p:Sha256Object=$PWD/$work/sha256.o" "${tool[@]}" 9>&-
   install_binary "$work/publish/crownest-agent" crownest-agent "$agent_now"
 fi

@@ -8,7 +8,7 @@ namespace CrowNest.Agent.Files;
 internal static class FileApi
 {
     private const int DefaultMaxEntries = 10_000;
-    private const int MostEntries = 1_000_000;
+    private const int MostEntries = 200_000;
 
     internal static void MapFiles(this IEndpointRouteBuilder routes, Workspace workspace, FileThreads threads)
     {
@@ -25,8 +25,8 @@ internal static class FileApi
             var path = query.Text("path") is null ? Parse(workspace.AbsolutePath, "path") : Path(query);
             int depth = (int)query.Number("depth", 1, 1, DirectoryListing.MaxDepth);
             int most = (int)query.Number("maxEntries", DefaultMaxEntries, 1, MostEntries);
-            var list = await threads.RunAsync(() => DirectoryListing.List(workspace, path, depth, most));
-            await http.AnswerAsync(200, list, Wire.Default.FileList);
+            using var listing = await threads.RunAsync(() => DirectoryListing.Read(workspace, path, depth, most));
+            await FileListJson.AnswerAsync(http, listing, path.Absolute);
         });
         routes.MapGet("/files/stat", async http =>
         {

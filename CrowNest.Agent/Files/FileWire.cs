@@ -16,8 +16,6 @@ internal sealed record FileStat(string Path, string Type, long SizeBytes, long M
 
 internal sealed record FileEntry(string Name, string Path, string Type, long SizeBytes, long ModifiedAt);
 
-internal sealed record FileList(IReadOnlyList<FileEntry> Entries, bool Truncated);
-
 internal sealed record MakeDirectoryRequest(string? Path, bool? Parents);
 
 internal sealed record MoveRequest(string? From, string? To, bool? Overwrite);

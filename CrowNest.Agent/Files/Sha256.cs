@@ -1,14 +1,16 @@
 using System.Buffers.Binary;
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace CrowNest.Agent.Files;
 
 /// <summary>
 /// SHA-256 (FIPS 180-4). The framework's own loads OpenSSL from the image of the sandbox: it is not in every image, and what is there
-/// is not ours.
+/// is not ours. In C#, or where processor and build have it by the processor's instructions (native/crownest-sha256.c), six times as
+/// fast.
 /// </summary>
-internal sealed class Sha256
+internal sealed unsafe partial class Sha256
 {
     private const int BlockSize = 64;
 
@@ -23,6 +25,8 @@ internal sealed class Sha256
         0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
         0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
     ];
+
+    private static readonly bool s_native = HasNative();
 
     private readonly uint[] _state =
         [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
@@ -65,8 +69,20 @@ internal sealed class Sha256
         return Convert.ToHexStringLower(digest);
     }
 
-    [SkipLocalsInit]
     private void Compress(ReadOnlySpan<byte> blocks)
+    {
+        if (!s_native)
+        {
+            CompressManaged(blocks);
+            return;
+        }
+        fixed (uint* state = _state, k = s_k)
+        fixed (byte* p = blocks)
+            CompressNative(state, k, p, (nuint)(blocks.Length / BlockSize));
+    }
+
+    [SkipLocalsInit]
+    private void CompressManaged(ReadOnlySpan<byte> blocks)
     {
         Span<uint> w = stackalloc uint[64];
         ref uint schedule = ref w[0];
@@ -115,4 +131,23 @@ internal sealed class Sha256
         d += t;
         h = t + s0 + ((a & b) | (c & (a | b)));
     }
+
+    private static bool HasNative()
+    {
+        try
+        {
+            return IsNativeSupported() != 0;
+        }
+        catch (DllNotFoundException)
+        {
+            // Not the published agent: nothing is linked in.
+            return false;
+        }
+    }
+
+    [LibraryImport("crownest-sha256", EntryPoint = "crownest_sha256_supported")]
+    private static partial int IsNativeSupported();
+
+    [LibraryImport("crownest-sha256", EntryPoint = "crownest_sha256_blocks")]
+    private static partial void CompressNative(uint* state, uint* k, byte* blocks, nuint count);
 }

@@ -34,7 +34,6 @@ internal sealed record CommandList(IReadOnlyList<CommandState> Commands);
 [JsonSerializable(typeof(CommandList))]
 [JsonSerializable(typeof(CommandState))]
 [JsonSerializable(typeof(FileStat))]
-[JsonSerializable(typeof(FileList))]
 [JsonSerializable(typeof(MakeDirectoryRequest))]
 [JsonSerializable(typeof(MoveRequest))]
 [JsonSerializable(typeof(ArchiveExtracted))]

@@ -14,6 +14,7 @@ internal sealed class ArchiveExtraction : ITarEntries, IDisposable
     private readonly Workspace _workspace;
     private readonly byte[] _base;
     private readonly LinkRules _links;
+    private readonly WaitingLinks _waiting = new();
     private Descriptor? _parent;
     private byte[] _parentPath = [];
     private TarEntry? _entry;
@@ -40,7 +41,8 @@ internal sealed class ArchiveExtraction : ITarEntries, IDisposable
         }
         _name = components[^1];
         components.RemoveAt(components.Count - 1);
-        EnterParent(entry, components);
+        EnterParent(entry, Join(_base, components));
+        _waiting.Forget(_parentPath, _name);
         switch (entry.Kind)
         {
             case TarKind.File:
@@ -50,10 +52,7 @@ internal sealed class ArchiveExtraction : ITarEntries, IDisposable
                 MakeDirectory(entry);
                 break;
             case TarKind.Link:
-                if (!_links.StayInside(_parentPath, entry.Link)) throw Invalid(entry, "is a link to outside");
-                Make(entry, () => FileCalls.MakeLink(entry.Link, _parent!.Fd, _name));
-                // It may have replaced another link, which the parent was reached by.
-                ForgetParent();
+                BeginLink(entry);
                 break;
             case TarKind.HardLink:
                 MakeHardLink(entry);
@@ -77,6 +76,26 @@ internal sealed class ArchiveExtraction : ITarEntries, IDisposable
         _file = null;
     }
 
+    /// <summary>The archive has ended: makes the links that waited for it.</summary>
+    internal void Finish()
+    {
+        foreach (var link in _waiting.All)
+        {
+            EnterParent(link.Entry, link.Directory);
+            _name = link.Name;
+            if (!_links.LeadsInside(_parentPath, link.Entry.Link)) throw LeadsOut(link.Entry);
+            MakeLink(link.Entry);
+        }
+        // One of them may have changed where another leads.
+        foreach (var link in _waiting.All)
+        {
+            EnterParent(link.Entry, link.Directory);
+            if (_links.LeadsInside(_parentPath, link.Entry.Link)) continue;
+            _ = FileCalls.Unlink(_parent!.Fd, link.Name);
+            throw LeadsOut(link.Entry);
+        }
+    }
+
     /// <summary>A file that was begun and not ended is removed; whole ones stay.</summary>
     public void Dispose()
     {
@@ -91,6 +110,27 @@ internal sealed class ArchiveExtraction : ITarEntries, IDisposable
         // Never written through a link or into a file that another entry or name has as well: always a new one.
         int fd = Make(entry, () => FileCalls.Open(_parent!.Fd, _name, Flags | FileCalls.O_NOFOLLOW, 0x180));
         _file = new Descriptor(fd);
+    }
+
+    private void BeginLink(TarEntry entry)
+    {
+        switch (_links.Judge(_parentPath, entry.Link))
+        {
+            case LinkVerdict.Inside:
+                MakeLink(entry);
+                break;
+            case LinkVerdict.Later when _waiting.TryAdd(new WaitingLink(_parentPath, _name, entry)):
+                break;
+            default:
+                throw LeadsOut(entry);
+        }
+    }
+
+    private void MakeLink(TarEntry entry)
+    {
+        Make(entry, () => FileCalls.MakeLink(entry.Link, _parent!.Fd, _name));
+        // It may have replaced another link, which the parent was reached by.
+        ForgetParent();
     }
 
     private void MakeDirectory(TarEntry entry)
@@ -147,9 +187,8 @@ internal sealed class ArchiveExtraction : ITarEntries, IDisposable
     }
 
     /// <summary>Opens the directory of the next entry, through links that stay inside; makes it when no entry of its own did.</summary>
-    private void EnterParent(TarEntry entry, List<byte[]> components)
+    private void EnterParent(TarEntry entry, byte[] path)
     {
-        byte[] path = Join(_base, components);
         if (_parent is not null && path.AsSpan().SequenceEqual(_parentPath)) return;
         ForgetParent();
         int fd = _workspace.TryOpen(path, FileCalls.O_DIRECTORY);
@@ -210,6 +249,8 @@ internal sealed class ArchiveExtraction : ITarEntries, IDisposable
     {
         if (result < 0) throw FileErrors.Of(result, Show(entry));
     }
+
+    private static AgentException LeadsOut(TarEntry entry) => Invalid(entry, "is a link to outside");
 
     private static AgentException Invalid(TarEntry entry, string why) => TarReader.Invalid($"{Show(entry)} {why}");
 

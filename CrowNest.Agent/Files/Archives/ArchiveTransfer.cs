@@ -41,6 +41,7 @@ internal sealed class ArchiveTransfer(Workspace workspace, FileThreads threads)
             while (n == packed.Length);
             gunzip.Finish();
             tar.Finish();
+            await threads.RunAsync(extraction.Finish);
             return new ArchiveExtracted(tar.Entries, tar.Bytes);
         }
         finally

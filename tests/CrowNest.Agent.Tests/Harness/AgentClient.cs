@@ -51,6 +51,24 @@ internal sealed class AgentClient(string socket) : IDisposable
         return (response.StatusCode, text.Length == 0 ? default : JsonSerializer.Deserialize<JsonElement>(text));
     }
 
+    /// <summary>A request below /files; a string is the raw body, anything else but bytes is sent as JSON.</summary>
+    internal async Task<FileAnswer> FilesAsync(
+        HttpMethod method, string route, (string Name, object Value)[] query, object? body = null, CancellationToken cancellationToken = default)
+    {
+        var text = string.Join('&', query.Select(q => $"{q.Name}={Uri.EscapeDataString($"{q.Value}")}"));
+        using var content = body switch
+        {
+            null => null,
+            HttpContent given => given,
+            byte[] bytes => new ByteArrayContent(bytes),
+            string s => new StringContent(s),
+            _ => JsonContent.Create(body, options: JsonSerializerOptions.Default),
+        };
+        using var request = new HttpRequestMessage(method, $"/files{route}?{text}") { Content = content };
+        using var response = await _http.SendAsync(request, cancellationToken);
+        return new FileAnswer((int)response.StatusCode, await response.Content.ReadAsByteArrayAsync(cancellationToken), response.Headers);
+    }
+
     internal async Task<string> ClaimAsync(string sandboxId = "sbx_1", object? environment = null)
     {
         var (status, body) = await SendAsync(HttpMethod.Post, "/claim", new { sandboxId, environment = environment ?? new { } });

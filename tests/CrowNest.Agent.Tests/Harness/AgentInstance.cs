@@ -45,8 +45,8 @@ public abstract class AgentInstance : IAsyncDisposable
     public virtual async ValueTask DisposeAsync()
     {
         Client?.Dispose();
-        Directory.Delete(Root, recursive: true);
-        await Task.CompletedTask;
+        // Not the framework's: names that are not UTF-8 stay out of its reach.
+        await Shell.RunAsync("rm", "-rf", Root);
         GC.SuppressFinalize(this);
     }
 

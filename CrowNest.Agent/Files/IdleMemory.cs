@@ -1,0 +1,38 @@
+namespace CrowNest.Agent.Files;
+
+/// <summary>
+/// Gives back what file requests have used, once none has come for a while. Every sandbox holds an agent, most agents are idle, and
+/// the collector by itself sees no reason to return a heap that was needed once.
+/// </summary>
+internal sealed class IdleMemory : IDisposable
+{
+    private static readonly TimeSpan s_quiet = TimeSpan.FromSeconds(1);
+
+    private readonly ITimer _timer;
+    private int _running;
+
+    internal IdleMemory(TimeProvider time) =>
+        _timer = time.CreateTimer(_ => Release(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+
+    /// <summary>Runs a request.</summary>
+    internal async Task RunAsync(Func<Task> request)
+    {
+        Interlocked.Increment(ref _running);
+        try
+        {
+            await request();
+        }
+        finally
+        {
+            if (Interlocked.Decrement(ref _running) == 0) _timer.Change(s_quiet, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    public void Dispose() => _timer.Dispose();
+
+    private void Release()
+    {
+        // A few milliseconds on a heap of this size; the last request of a burst starts the time anew.
+        if (Volatile.Read(ref _running) == 0) GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+    }
+}
