@@ -53,6 +53,14 @@ internal sealed class ApiOptions
     /// <summary>Silence after which a stream sends a heartbeat and a held response a newline (api.md 2.14, OP-6).</summary>
     public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>
+    /// How long an upload or a download may stand still before it is broken off; a slow one may take as long as it likes.
+    /// </summary>
+    public TimeSpan TransferStallLimit { get; set; } = TimeSpan.FromSeconds(90);
+
+    /// <summary>Signed links.</summary>
+    public SignedUrlSettings SignedUrls { get; set; } = new();
+
     /// <summary>The limits of a plan; an unknown one gets those of <c>free</c> (api.md 2.16: fail closed).</summary>
     public PlanLimits Limits(string plan) => Plans.GetValueOrDefault(plan) ?? Plans[PlanLimits.Free];
 }
@@ -77,13 +85,32 @@ internal sealed class PlanLimits
     /// <summary>Live sandboxes of the organization.</summary>
     public int ConcurrentSandboxes { get; set; }
 
+    /// <summary>How long artifacts are kept.</summary>
+    public int ArtifactRetentionDays { get; set; } = 7;
+
     public static Dictionary<string, PlanLimits> ContractDefaults() => new(StringComparer.OrdinalIgnoreCase)
     {
-        [Free] = new() { CreateTtlMs = 30 * Minute, ExtendTtlMs = 60 * Minute, SessionMs = 60 * Minute, ConcurrentSandboxes = 2 },
-        ["builder"] = new() { CreateTtlMs = 60 * Minute, ExtendTtlMs = Day, SessionMs = Day, ConcurrentSandboxes = 25 },
-        ["scale"] = new() { CreateTtlMs = 120 * Minute, ExtendTtlMs = 3 * Day, SessionMs = 3 * Day, ConcurrentSandboxes = 100 },
-        ["enterprise"] = new() { CreateTtlMs = 120 * Minute, ExtendTtlMs = 7 * Day, SessionMs = 7 * Day, ConcurrentSandboxes = 250 },
+        [Free] = Of(createTtl: 30 * Minute, extendTtl: 60 * Minute, session: 60 * Minute, sandboxes: 2, retentionDays: 7),
+        ["builder"] = Of(createTtl: 60 * Minute, extendTtl: Day, session: Day, sandboxes: 25, retentionDays: 30),
+        ["scale"] = Of(createTtl: 120 * Minute, extendTtl: 3 * Day, session: 3 * Day, sandboxes: 100, retentionDays: 90),
+        ["enterprise"] = Of(createTtl: 120 * Minute, extendTtl: 7 * Day, session: 7 * Day, sandboxes: 250, retentionDays: 365),
     };
+
+    private static PlanLimits Of(long createTtl, long extendTtl, long session, int sandboxes, int retentionDays) => new()
+    {
+        CreateTtlMs = createTtl,
+        ExtendTtlMs = extendTtl,
+        SessionMs = session,
+        ConcurrentSandboxes = sandboxes,
+        ArtifactRetentionDays = retentionDays,
+    };
+}
+
+/// <summary>Keys that sign links (api.md 2.15).</summary>
+internal sealed class SignedUrlSettings
+{
+    /// <summary>A key signs for so long; its links live on until they expire.</summary>
+    public TimeSpan RotateAfter { get; set; } = TimeSpan.FromDays(30);
 }
 
 /// <summary>Sizes of sandboxes.</summary>
@@ -121,8 +148,8 @@ internal sealed class ApiOptionsValidator : IValidateOptions<ApiOptions>
         Check(options.Plans.ContainsKey(options.DefaultPlan), $"Api:DefaultPlan '{options.DefaultPlan}' is not in Api:Plans.");
         foreach (var (plan, limits) in options.Plans)
         {
-            Check(limits is { CreateTtlMs: > 0, ExtendTtlMs: > 0, SessionMs: > 0, ConcurrentSandboxes: >= 0 },
-                $"Api:Plans:{plan} needs positive CreateTtlMs, ExtendTtlMs and SessionMs.");
+            Check(limits is { CreateTtlMs: > 0, ExtendTtlMs: > 0, SessionMs: > 0, ConcurrentSandboxes: >= 0, ArtifactRetentionDays: > 0 },
+                $"Api:Plans:{plan} needs positive CreateTtlMs, ExtendTtlMs, SessionMs and ArtifactRetentionDays.");
         }
 
         var sizes = options.Resources;
@@ -132,8 +159,11 @@ internal sealed class ApiOptionsValidator : IValidateOptions<ApiOptions>
             "Api:Resources: MinMemoryMb <= DefaultMemoryMb <= MaxMemoryMb must hold.");
         Check(options.DownloadUrlLifetime > TimeSpan.Zero && options.SessionLifetime > TimeSpan.Zero
             && options.LauncherSessionLifetime > TimeSpan.Zero && options.SignInLinkLifetime > TimeSpan.Zero
-            && options.EarlyHeadersAfter > TimeSpan.Zero && options.HeartbeatInterval > TimeSpan.Zero,
+            && options.EarlyHeadersAfter > TimeSpan.Zero && options.HeartbeatInterval > TimeSpan.Zero
+            && options.TransferStallLimit > TimeSpan.Zero && options.SignedUrls.RotateAfter > TimeSpan.Zero,
             "Api: every duration must be positive.");
+        Check(options.DownloadUrlLifetime <= Links.SignedUrls.LongestLifetime,
+            $"Api:DownloadUrlLifetime may be at most {Links.SignedUrls.LongestLifetime}.");
         return wrong.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(wrong);
 
         void Check(bool holds, string otherwise)

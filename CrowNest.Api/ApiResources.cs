@@ -1,5 +1,8 @@
+using CrowNest.Api.AgentSessions;
 using CrowNest.Api.ApiKeys;
+using CrowNest.Api.Artifacts;
 using CrowNest.Api.Commands;
+using CrowNest.Api.Files;
 using CrowNest.Api.Http;
 using CrowNest.Api.Projects;
 using CrowNest.Api.Sandboxes;
@@ -14,7 +17,9 @@ internal static class ApiResources
         .AddApiKeys()
         .AddProjects()
         .AddSandboxes()
-        .AddCommands();
+        .AddCommands()
+        .AddFiles()
+        .AddArtifacts();
 
     public static void MapResources(this IEndpointRouteBuilder endpoints)
     {
@@ -24,5 +29,8 @@ internal static class ApiResources
         v1.MapTemplates();
         v1.MapSandboxes();
         v1.MapCommands();
+        v1.MapFiles();
+        v1.MapArtifacts();
+        v1.MapAgentSessions();
     }
 }

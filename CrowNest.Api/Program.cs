@@ -2,6 +2,7 @@ using CrowNest.Api;
 using CrowNest.Api.Discovery;
 using CrowNest.Api.Fleet;
 using CrowNest.Api.Http;
+using CrowNest.Api.Links;
 using CrowNest.Api.SignIn;
 using CrowNest.ServiceDefaults;
 
@@ -16,5 +17,6 @@ app.UseApi();
 app.MapDefaultEndpoints();
 app.MapDiscovery();
 app.MapSignIn();
+app.MapSigningKeys();
 app.MapResources();
 await app.RunAsync();

@@ -1,4 +1,5 @@
 using CrowNest.Api.Http;
+using CrowNest.Api.Links;
 using CrowNest.Contracts;
 
 namespace CrowNest.Api.Auth;
@@ -51,9 +52,8 @@ internal sealed class Authentication(
 
         if (endpoint.Metadata.GetMetadata<SignedUrlAllowed>() is not null && SignedUrls.IsSigned(context.Request))
         {
-            return signedUrls.Verify(context.Request) is { } id && await credentials.FindByIdAsync(id, cancellationToken) is { } bySignature
-                ? bySignature
-                : throw new ApiException(ErrorCodes.Forbidden, "The link has expired or was changed.");
+            return await FindByLinkAsync(context.Request, endpoint, cancellationToken)
+                ?? throw new ApiException(ErrorCodes.Forbidden, "The link has expired or was changed.");
         }
 
         if (bearer is null && endpoint.Metadata.GetMetadata<HumanSessionHeadersAllowed>() is not null
@@ -66,6 +66,21 @@ internal sealed class Authentication(
             ? new ApiException(ErrorCodes.Unauthorized, "Send an API key as 'Authorization: Bearer <key>'.")
             : new ApiException(ErrorCodes.InvalidApiKey, "The API key is unknown or was revoked.");
     }
+
+    private async Task<Credential?> FindByLinkAsync(HttpRequest request, Endpoint endpoint, CancellationToken cancellationToken) =>
+        await signedUrls.VerifyAsync(request, cancellationToken) switch
+        {
+            { CredentialId: { } credentialId } => await credentials.FindByIdAsync(credentialId, cancellationToken),
+            { OrgId: { } orgId } => await credentials.FindLinkAsync(orgId, ScopesOf(endpoint), cancellationToken),
+            _ => null,
+        };
+
+    /// <summary>A link that is nobody's credential can do the one thing that it was made for.</summary>
+    private static string[] ScopesOf(Endpoint endpoint) =>
+    [
+        .. endpoint.Metadata.GetOrderedMetadata<ScopeRequirement>().Select(s => s.Scope).OfType<string>(),
+        .. endpoint.Metadata.GetOrderedMetadata<AdditionalScope>().Select(s => s.Scope),
+    ];
 }
 
 /// <summary>Organization state, then scope (api.md 2.6, check order).</summary>
@@ -85,6 +100,11 @@ internal sealed class Authorization(RequestDelegate next)
             if (requirement.Scope is { } scope)
             {
                 credential.Caller.Demand(scope);
+            }
+
+            foreach (var further in context.GetEndpoint()!.Metadata.GetOrderedMetadata<AdditionalScope>())
+            {
+                credential.Caller.Demand(further.Scope);
             }
 
             QueryText.Check(context.Request);

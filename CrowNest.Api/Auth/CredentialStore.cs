@@ -44,6 +44,17 @@ internal sealed class CredentialStore(NpgsqlDataSource database, TimeProvider ti
             ? FindAsync(id, hash: null, id, cancellationToken)
             : ValueTask.FromResult<Credential?>(null);
 
+    /// <summary>What a link of an organization may do; null when there is no such organization.</summary>
+    public async ValueTask<Credential?> FindLinkAsync(string orgId, string[] scopes, CancellationToken cancellationToken)
+    {
+        await using var sql = database.CreateCommand("SELECT plan, suspended_at IS NOT NULL FROM organizations WHERE id = @id");
+        sql.Parameters.AddWithValue("id", orgId);
+        await using var reader = await sql.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken)
+            ? new Credential(new Caller($"link_{orgId}", orgId, UserId: null, reader.GetString(0), scopes, ProjectIds: null), reader.GetBoolean(1))
+            : null;
+    }
+
     private async ValueTask<Credential?> FindAsync(string cacheKey, byte[]? hash, string? id, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();

@@ -32,16 +32,16 @@ internal sealed partial class CommandDelivery(
     public async Task<CommandRow> RunAsync(string workerId, StartCommand start, TimeSpan expected, CancellationToken cancellationToken)
     {
         var row = await DeliverAsync(workerId, start with { WaitMs = (long)expected.TotalMilliseconds }, cancellationToken);
-        return row.IsFinal ? row : await FollowAsync(start.CommandId, cancellationToken);
+        return IsAnswer(row) ? row : await FollowAsync(start.CommandId, cancellationToken);
     }
 
-    /// <summary>Waits until the command is final, whoever sees to that.</summary>
+    /// <summary>Waits until the command is final and its files are collected, whoever sees to that.</summary>
     public async Task<CommandRow> FollowAsync(string commandId, CancellationToken cancellationToken)
     {
         for (var pause = ShortestPoll; ; pause = pause * 1.5 < LongestPoll ? pause * 1.5 : LongestPoll)
         {
             var row = await FindAsync(commandId, cancellationToken);
-            if (row.IsFinal)
+            if (IsAnswer(row))
             {
                 return row;
             }
@@ -49,6 +49,9 @@ internal sealed partial class CommandDelivery(
             await Task.Delay(pause, time, cancellationToken);
         }
     }
+
+    /// <summary><c>run</c> answers when the collection is over too (api.md 5.2).</summary>
+    private static bool IsAnswer(CommandRow row) => row.IsFinal && row.CollectStatus != CollectStatus.Pending;
 
     private async Task<CommandRow> DeliverAsync(string workerId, StartCommand start, CancellationToken cancellationToken)
     {

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using CrowNest.Api.Artifacts;
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
@@ -39,7 +40,7 @@ internal static class CommandEndpoints
             {
                 Body = typeof(RunCommandRequest),
                 Response = typeof(CommandResponse),
-                Errors = [.. WorkErrors, ErrorCodes.FeatureNotEnabled],
+                Errors = WorkErrors,
             });
         v1.MapPost("/sandboxes/{sandboxId}/commands/start", StartAsync).RequireScope(Scopes.CommandRun).HonoursIdempotencyKey()
             .WithOperation("startCommand", Tag, "Start a command", o => o with
@@ -81,7 +82,7 @@ internal static class CommandEndpoints
 
     private static async Task<IResult> RunAsync(
         string sandboxId, Caller caller, HttpContext context, CommandExecution execution, SandboxStore sandboxes,
-        CancellationToken cancellationToken)
+        ArtifactCreation artifacts, CancellationToken cancellationToken)
     {
         Task<CommandRow> run;
         if (context.GetIdempotentResourceId() is { } earlier)
@@ -90,7 +91,7 @@ internal static class CommandEndpoints
         }
         else
         {
-            var command = await ReadAsync(context, caller, sandboxId, sandboxes, CommandRules.CheckRun, cancellationToken);
+            var command = await ReadAsync(context, caller, sandboxId, sandboxes, r => CommandRules.CheckRun(r, artifacts.Bounds(caller)), cancellationToken);
             run = await execution.RunAsync(caller.Ownership, sandboxId, command, context.GetIdempotencyId(), cancellationToken);
         }
 

@@ -1,11 +1,9 @@
 using System.Diagnostics;
-using System.Text.Json.Nodes;
 using CrowNest.Api.Http;
 using CrowNest.Api.Sandboxes;
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Fleet;
-using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Commands;
 
@@ -14,7 +12,7 @@ namespace CrowNest.Api.Commands;
 /// caller; only the end of this process stops the waiting, and then the row tells the next one.
 /// </summary>
 internal sealed partial class CommandExecution(
-    CommandStore store, CommandDelivery delivery, IOptions<SandboxOptions> options, IHostApplicationLifetime lifetime, TimeProvider time,
+    CommandStore store, CommandDelivery delivery, SandboxReadiness readiness, IHostApplicationLifetime lifetime, TimeProvider time,
     ILogger<CommandExecution> logger)
 {
     /// <summary>What the node needs beyond a command's own time: SIGTERM, five seconds, SIGKILL, and the last output.</summary>
@@ -22,8 +20,6 @@ internal sealed partial class CommandExecution(
 
     /// <summary>How long <c>start</c> waits for the launch; a node that is away longer gets the command later.</summary>
     private static readonly TimeSpan LaunchWait = TimeSpan.FromSeconds(10);
-
-    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Queues the command; the returned task gives its final row.</summary>
     /// <exception cref="ApiException">404, 409 or 410: the sandbox is not there, not ready in time, or gone.</exception>
@@ -63,11 +59,22 @@ internal sealed partial class CommandExecution(
         Ownership owner, string sandboxId, CheckedCommand command, byte[]? idempotencyId, bool answerWaitsForEnd,
         CancellationToken cancellationToken)
     {
-        var began = time.GetTimestamp();
         var id = Ids.New(Ids.Command);
-        while (true)
+        var workerId = await readiness.AcceptAsync(InsertAsync, cancellationToken);
+        Activity.Current?.SetTag("crownest.command_id", id);
+        var start = new StartCommand
         {
-            cancellationToken.ThrowIfCancellationRequested();
+            CommandId = id,
+            SandboxId = sandboxId,
+            Command = command.Command,
+            Cwd = command.Cwd,
+            Env = command.Env,
+            TimeoutMs = command.TimeoutMs,
+        };
+        return (start, workerId);
+
+        async Task<WorkAttempt<string>> InsertAsync()
+        {
             var row = new NewCommand
             {
                 Id = id,
@@ -76,36 +83,11 @@ internal sealed partial class CommandExecution(
                 Cwd = command.Cwd,
                 TimeoutMs = command.TimeoutMs,
                 CreatedAt = time.GetUtcNow(),
+                Collect = command.Collect,
                 AnswerWaitsForEnd = answerWaitsForEnd,
             };
             var insert = await store.InsertAsync(owner, row, idempotencyId, CancellationToken.None) ?? throw ApiException.NotFound("Sandbox");
-            if (insert is { Added: true, WorkerId: { } workerId })
-            {
-                Activity.Current?.SetTag("crownest.command_id", id);
-                var start = new StartCommand
-                {
-                    CommandId = id,
-                    SandboxId = sandboxId,
-                    Command = command.Command,
-                    Cwd = command.Cwd,
-                    Env = command.Env,
-                    TimeoutMs = command.TimeoutMs,
-                };
-                return (start, workerId);
-            }
-
-            if (insert.SandboxState is not (SandboxStatus.Creating or SandboxStatus.Starting))
-            {
-                throw SandboxExtension.Gone(insert.SandboxState);
-            }
-
-            if (time.GetElapsedTime(began) >= options.Value.WorkWait)
-            {
-                throw new ApiException(ErrorCodes.Conflict, "The sandbox is still being made: try again when it is ready.",
-                    new JsonObject { ["status"] = insert.SandboxState });
-            }
-
-            await Task.Delay(PollInterval, time, cancellationToken);
+            return new WorkAttempt<string>(insert.Added ? insert.WorkerId : null, insert.SandboxState);
         }
     }
 

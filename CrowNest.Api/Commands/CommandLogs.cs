@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
+using CrowNest.Api.Links;
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Streams;
@@ -30,8 +31,9 @@ internal static class CommandLogs
         string commandId, Caller caller, CommandStore store, SignedUrls urls, IOptions<ApiOptions> options, CancellationToken cancellationToken)
     {
         _ = await store.FindAsync(caller.Ownership, commandId, cancellationToken) ?? throw ApiException.NotFound("Command");
-        var (url, expiresAt) = urls.Link(caller, $"/v1/commands/{commandId}/logs/download", options.Value.DownloadUrlLifetime);
-        return new DownloadUrl(url, HttpMethods.Get, expiresAt);
+        var target = new LinkTarget(HttpMethods.Get, $"/v1/commands/{commandId}/logs/download");
+        var (url, expiresAt) = await urls.LinkAsync(caller, target, options.Value.DownloadUrlLifetime, cancellationToken);
+        return new DownloadUrl(url, target.Method, expiresAt);
     }
 
     /// <summary>All retained output as text, both streams in the order of their records.</summary>

@@ -32,6 +32,7 @@ internal static class CommandMapping
             TerminationSignal = row.TerminationSignal,
             KilledReason = row.KilledReason,
             CollectStatus = row.CollectStatus,
+            CollectErrors = row.CollectErrors.Count == 0 ? null : [.. row.CollectErrors.Select(e => new CollectError(e.Code, e.Message, e.Path))],
             FailureMessage = row.State == CommandStatus.Failed ? row.FailureMessage : null,
         };
     }

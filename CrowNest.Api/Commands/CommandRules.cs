@@ -1,8 +1,10 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using CrowNest.Api.Artifacts;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
+using CrowNest.Platform.Data;
 using CrowNest.Platform.Files;
 
 namespace CrowNest.Api.Commands;
@@ -10,20 +12,24 @@ namespace CrowNest.Api.Commands;
 /// <summary>A command that passed every rule which can be decided outside of the sandbox.</summary>
 /// <param name="Cwd">Absolute and normalized.</param>
 /// <param name="TimeoutMs">null: until it ends, or the sandbox does.</param>
-internal sealed record CheckedCommand(string Command, string Cwd, IReadOnlyDictionary<string, string> Env, long? TimeoutMs);
+/// <param name="Collect">null: nothing is collected.</param>
+internal sealed record CheckedCommand(
+    string Command, string Cwd, IReadOnlyDictionary<string, string> Env, long? TimeoutMs, CollectPlan? Collect = null);
 
 /// <summary>What <c>commands/run</c> and <c>commands/start</c> may ask for (api.md 5.2). Every method throws what is wrong.</summary>
 internal static partial class CommandRules
 {
+    private const string OnSuccess = "success";
+
     private static readonly IReadOnlyDictionary<string, string> NoEnvironment = new Dictionary<string, string>();
 
     /// <summary>Checks the body of <c>commands/run</c>.</summary>
-    public static CheckedCommand CheckRun(RunCommandRequest request)
+    public static CheckedCommand CheckRun(RunCommandRequest request, ArtifactBounds artifacts)
     {
         var timeoutMs = request.TimeoutMs ?? Limits.DefaultRunTimeoutMs;
         CheckTimeout(timeoutMs, Limits.MaxRunTimeoutMs);
-        CheckCollect(request);
-        return new CheckedCommand(CheckCommand(request.Command), CheckCwd(request.Cwd), CheckEnv(request.Env), timeoutMs);
+        var collect = CheckCollect(request, artifacts);
+        return new CheckedCommand(CheckCommand(request.Command), CheckCwd(request.Cwd), CheckEnv(request.Env), timeoutMs, collect);
     }
 
     /// <summary>Checks the body of <c>commands/start</c>.</summary>
@@ -118,16 +124,16 @@ internal static partial class CommandRules
         }
     }
 
-    private static void CheckCollect(RunCommandRequest request)
+    private static CollectPlan? CheckCollect(RunCommandRequest request, ArtifactBounds artifacts)
     {
-        if (request.CollectOn is not (null or "success" or "always"))
+        if (request.CollectOn is not (null or OnSuccess or "always"))
         {
             throw Invalid("collectOn", "collectOn must be \"success\" or \"always\".");
         }
 
         if (request.Collect is not { Count: > 0 } entries)
         {
-            return;
+            return null;
         }
 
         if (entries.Count > Limits.CollectEntries)
@@ -143,9 +149,10 @@ internal static partial class CommandRules
             }
         }
 
-        // Artifacts are not part of this version: refusing is better than running a command whose results are then lost.
-        throw new ApiException(ErrorCodes.FeatureNotEnabled, "This deployment has no artifacts: collect can not be used.",
-            new JsonObject { ["field"] = "collect" });
+        // A path outside of the workspace is told of as an error of its entry, like a missing file (api.md 5.1).
+        return new CollectPlan(
+            [.. entries.Select(e => new CollectItem(e.Path!, e.Name))], request.CollectOn ?? OnSuccess,
+            (long)artifacts.Retention.TotalMilliseconds, artifacts.MaxBytes);
     }
 
     private static void RefuseNul(string field, string value)

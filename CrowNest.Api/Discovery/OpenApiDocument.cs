@@ -9,10 +9,11 @@ internal static class OpenApiDocument
 {
     private const string ErrorDescription = "The error envelope, with one of these codes: ";
 
-    /// <summary>In the contract's order; Templates is an addition of this system.</summary>
+    /// <summary>In the contract's order; Templates and Agent Sessions are additions of this system.</summary>
     private static readonly string[] Tags =
     [
-        "Discovery", "Auth", "Projects", "Usage", "API Keys", "Sandboxes", "Templates", "Commands", "Code", "Files", "Artifacts", "Previews",
+        "Discovery", "Auth", "Projects", "Usage", "API Keys", "Sandboxes", "Templates", "Commands", "Code", "Files", "Artifacts", "Agent Sessions",
+        "Previews",
         "Workspace Runs",
     ];
 
@@ -75,6 +76,11 @@ internal static class OpenApiDocument
             json["x-crownest-required-scope"] = scope;
         }
 
+        if (endpoint.Metadata.GetOrderedMetadata<AdditionalScope>() is { Count: > 0 } further)
+        {
+            json["x-crownest-additional-scopes"] = new JsonArray([.. further.Select(f => (JsonNode)f.Scope)]);
+        }
+
         var parameters = Parameters(endpoint, operation, idempotency);
         if (parameters.Count > 0)
         {
@@ -88,6 +94,11 @@ internal static class OpenApiDocument
                 ["required"] = !operation.BodyOptional,
                 ["content"] = Content("application/json", schemas.Reference(body)),
             };
+        }
+
+        if (operation.BodyContentType is { } bodyType)
+        {
+            json["requestBody"] = new JsonObject { ["required"] = true, ["content"] = Content(bodyType, Binary()) };
         }
 
         json["responses"] = Responses(operation, isV1, idempotency, schemas);
@@ -129,7 +140,8 @@ internal static class OpenApiDocument
 
     private static JsonObject Responses(Operation operation, bool isV1, IdempotencyHonoured? idempotency, SchemaCatalog schemas)
     {
-        var schema = operation.Response is { } type ? schemas.Reference(type) : new JsonObject { ["type"] = "string" };
+        var schema = operation.Response is { } type ? schemas.Reference(type)
+            : operation.ContentType.StartsWith("text/", StringComparison.Ordinal) ? new JsonObject { ["type"] = "string" } : Binary();
         var responses = new JsonObject
         {
             [$"{operation.Status}"] = new JsonObject
@@ -183,6 +195,8 @@ internal static class OpenApiDocument
 
         return parameter;
     }
+
+    private static JsonObject Binary() => new() { ["type"] = "string", ["format"] = "binary" };
 
     private static JsonObject Content(string type, JsonObject schema) => new() { [type] = new JsonObject { ["schema"] = schema } };
 

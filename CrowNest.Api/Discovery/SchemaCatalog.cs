@@ -63,6 +63,12 @@ internal sealed class SchemaCatalog
 
         if (isWireType)
         {
+            // Defaults of constructor parameters are added behind this method's back.
+            foreach (var member in (schema["properties"] as JsonObject ?? []).Select(p => p.Value).OfType<JsonObject>())
+            {
+                WithoutNull(member);
+            }
+
             var required = info.Properties.Where(IsAlwaysThere).Select(p => (JsonNode)p.Name).ToArray();
             schema.Remove("required");
             if (required.Length > 0)

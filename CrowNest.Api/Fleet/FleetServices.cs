@@ -14,6 +14,7 @@ internal static class FleetServices
         services.AddOptions<FleetOptions>().BindConfiguration(FleetOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<LiveWorkers>();
         services.AddSingleton<WorkerClient>();
+        services.AddSingleton<SandboxNode>();
         services.AddSingleton<OutputRescue>();
         services.AddHostedService<BookCloser>();
         return builder;

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using CrowNest.Api.Files;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
@@ -57,23 +58,42 @@ internal sealed class WorkerClient : IDisposable
         (await PostAsync<CommandOutcome>(
             worker, $"/internal/commands/{commandId}/cancel", new CancelCommand(mode), cancellationToken)).Command;
 
+    /// <summary>Exports a file as the artifact of a <c>storing</c> row; returns the stored row.</summary>
+    public Task<ArtifactRow> StoreArtifactAsync(
+        LiveWorker worker, string sandboxId, StoreArtifact export, CancellationToken cancellationToken) =>
+        PostAsync<ArtifactRow>(worker, $"/internal/sandboxes/{sandboxId}/artifacts", export, cancellationToken);
+
+    /// <summary>Brings an object into a sandbox.</summary>
+    public Task<AgentFile> ImportAsync(LiveWorker worker, string sandboxId, ImportObject import, CancellationToken cancellationToken) =>
+        PostAsync<AgentFile>(worker, $"/internal/sandboxes/{sandboxId}/imports", import, cancellationToken);
+
+    /// <summary>A request about a sandbox's files (docs/protocols.md 2.4) whose answer is read as JSON.</summary>
+    /// <param name="route">What follows <c>/files</c>, with its query.</param>
+    public Task<T> AskFilesAsync<T>(
+        LiveWorker worker, string sandboxId, HttpMethod method, string route, HttpContent? body, CancellationToken cancellationToken) =>
+        ReadAsync<T>(worker, method, FilesPath(sandboxId, route), body, cancellationToken);
+
+    /// <summary>The same whose answer is read as a stream: returns once its headers are there; the caller disposes it.</summary>
+    public Task<HttpResponseMessage> OpenFilesAsync(
+        LiveWorker worker, string sandboxId, HttpMethod method, string route, CancellationToken cancellationToken) =>
+        SendAsync(worker, method, FilesPath(sandboxId, route), body: null, cancellationToken);
+
+    /// <summary>A JSON body as the nodes read it.</summary>
+    public static HttpContent ToContent(object body) => JsonContent.Create(body, body.GetType(), options: Json);
+
     public void Dispose() => _http.Dispose();
 
-    private async Task<T> PostAsync<T>(LiveWorker worker, string path, object? body, CancellationToken cancellationToken)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(new Uri(worker.Url), path))
-        {
-            Content = body is null ? null : JsonContent.Create(body, body.GetType(), options: Json),
-        };
+    private static string FilesPath(string sandboxId, string route) => $"/internal/sandboxes/{sandboxId}/files{route}";
 
+    private Task<T> PostAsync<T>(LiveWorker worker, string path, object? body, CancellationToken cancellationToken) =>
+        ReadAsync<T>(worker, HttpMethod.Post, path, body is null ? null : ToContent(body), cancellationToken);
+
+    private async Task<T> ReadAsync<T>(
+        LiveWorker worker, HttpMethod method, string path, HttpContent? body, CancellationToken cancellationToken)
+    {
+        using var response = await SendAsync(worker, method, path, body, cancellationToken);
         try
         {
-            using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
-            if (!response.IsSuccessStatusCode)
-            {
-                throw await ReadRefusalAsync(worker, response, cancellationToken);
-            }
-
             return await response.Content.ReadFromJsonAsync<T>(Json, cancellationToken)
                 ?? throw new WorkerUnreachableException($"Node {worker.Id} answered without a body.");
         }
@@ -87,15 +107,40 @@ internal sealed class WorkerClient : IDisposable
         }
     }
 
+    private async Task<HttpResponseMessage> SendAsync(
+        LiveWorker worker, HttpMethod method, string path, HttpContent? body, CancellationToken cancellationToken)
+    {
+        using var request = new HttpRequestMessage(method, new Uri(new Uri(worker.Url), path)) { Content = body };
+        // What the node refuses without looking at a stream is then heard before any of it is sent.
+        request.Headers.ExpectContinue = body is UploadContent;
+        try
+        {
+            var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+            if (response.IsSuccessStatusCode)
+            {
+                return response;
+            }
+
+            using (response)
+            {
+                throw await ReadRefusalAsync(worker, response, cancellationToken);
+            }
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException)
+        {
+            throw new WorkerUnreachableException($"Node {worker.Id} does not answer.", e);
+        }
+    }
+
     private static async Task<Exception> ReadRefusalAsync(
         LiveWorker worker, HttpResponseMessage response, CancellationToken cancellationToken)
     {
         try
         {
             var envelope = await response.Content.ReadFromJsonAsync<ErrorEnvelope>(CrowNestJson.Options, cancellationToken);
-            if (envelope?.Error is { Code: { } code, Message: { } message })
+            if (envelope?.Error is { Code: { } code, Message: { } message } error)
             {
-                return new WorkerRefusedException(code, message);
+                return new WorkerRefusedException(code, message, error.Details);
             }
         }
         catch (JsonException)

@@ -19,6 +19,9 @@ internal sealed class ApiException(string code, string message, JsonObject? deta
     /// <summary>Sent as <c>Retry-After</c>, rounded up to seconds.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
+    /// <summary>Sent as <c>Content-Range</c> with a 416.</summary>
+    public string? ContentRange { get; init; }
+
     /// <summary>400 <c>invalid_request</c> that names the member or parameter.</summary>
     public static ApiException InvalidField(string field, string message) =>
         new(ErrorCodes.InvalidRequest, message, new JsonObject { ["field"] = field });

@@ -1,5 +1,6 @@
 using CrowNest.Api.Auth;
 using CrowNest.Api.Bootstrap;
+using CrowNest.Api.Links;
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Fleet;
@@ -37,7 +38,10 @@ internal static class ApiServices
         services.AddSingleton<WorkerRegistry>();
 
         services.AddSingleton<PublicUrls>();
+        services.AddSingleton<SigningKeys>();
         services.AddSingleton<SignedUrls>();
+        services.AddHostedService<SigningKeyRotation>();
+        services.AddSingleton<Transfers>();
         services.AddSingleton<CredentialStore>();
         services.AddSingleton<HumanSessions>();
         services.AddSingleton<TokenBuckets>();

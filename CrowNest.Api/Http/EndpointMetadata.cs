@@ -9,11 +9,17 @@ internal sealed record CallerRequired
 /// <summary>Scope the caller needs; null: any valid credential of the organization.</summary>
 internal sealed record ScopeRequirement(string? Scope);
 
+/// <summary>A further scope that the caller needs (api.md 2.4).</summary>
+internal sealed record AdditionalScope(string Scope);
+
 /// <summary>How <c>/openapi.json</c> describes the endpoint (api.md 15).</summary>
 internal sealed record Operation(string Id, string Tag, string Summary)
 {
     /// <summary>Type of the JSON body, if there is one.</summary>
     public Type? Body { get; init; }
+
+    /// <summary>Media type of a body that is not JSON.</summary>
+    public string? BodyContentType { get; init; }
 
     /// <summary>Whether the body may be left out (H10).</summary>
     public bool BodyOptional { get; init; }
@@ -61,6 +67,10 @@ internal static class EndpointMetadataExtensions
 
     public static TBuilder RequireScope<TBuilder>(this TBuilder builder, string scope) where TBuilder : IEndpointConventionBuilder =>
         builder.WithMetadata(new ScopeRequirement(scope));
+
+    /// <summary>Besides that of <see cref="RequireScope"/>.</summary>
+    public static TBuilder AlsoRequireScope<TBuilder>(this TBuilder builder, string scope) where TBuilder : IEndpointConventionBuilder =>
+        builder.WithMetadata(new AdditionalScope(scope));
 
     /// <summary>Any valid credential of the organization will do.</summary>
     public static TBuilder AnyScope<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>

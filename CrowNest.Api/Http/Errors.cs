@@ -76,6 +76,11 @@ internal sealed partial class Errors(RequestDelegate next, ILogger<Errors> logge
             response.Headers.WWWAuthenticate = $"Bearer resource_metadata=\"{urls.Base}/.well-known/oauth-protected-resource\"";
         }
 
+        if (error.ContentRange is { } range)
+        {
+            response.Headers.ContentRange = range;
+        }
+
         if (error.RetryAfter is { } wait)
         {
             response.Headers.RetryAfter = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using CrowNest.Api.Files;
 using CrowNest.Contracts;
 
 namespace CrowNest.Api.Http;
@@ -37,7 +38,7 @@ internal sealed class RequestBody
         }
     }
 
-    /// <summary>Shortcut for <see cref="ReadAsync(HttpContext, CancellationToken, bool)"/> and <see cref="Read"/>.</summary>
+    /// <summary>Shortcut for the other <c>ReadAsync</c> and <see cref="Read"/>.</summary>
     public static async ValueTask<T> ReadAsync<T>(HttpContext context, CancellationToken cancellationToken, bool optional = false) =>
         (await ReadAsync(context, cancellationToken, optional)).Read<T>();
 
@@ -47,7 +48,22 @@ internal sealed class RequestBody
     public static async ValueTask<RequestBody> ReadAsync(HttpContext context, CancellationToken cancellationToken, bool optional = false)
     {
         var bytes = await BufferAsync(context, cancellationToken);
-        return Parse(optional && bytes.IsEmpty ? "{}"u8.ToArray() : bytes);
+        return Parse(optional && bytes.IsEmpty ? "{}"u8.ToArray() : bytes, contentMember: null);
+    }
+
+    /// <summary>
+    /// Reads a body one of whose members is a file's content: it may hold NUL, and what is wrong with it or too much has codes of files.
+    /// </summary>
+    public static async ValueTask<T> ReadWithContentAsync<T>(HttpContext context, string contentMember, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return Parse(await BufferAsync(context, cancellationToken), contentMember).Read<T>();
+        }
+        catch (ApiException e) when (e.Status == StatusCodes.Status413PayloadTooLarge)
+        {
+            throw FileRules.TooLarge(Limits.DirectFileBytes);
+        }
     }
 
     /// <summary>The raw bytes; read once, then kept for the request.</summary>
@@ -94,7 +110,7 @@ internal sealed class RequestBody
             new JsonObject { ["max"] = Limits.JsonBodyBytes })
         { Status = StatusCodes.Status413PayloadTooLarge };
 
-    private static RequestBody Parse(ReadOnlyMemory<byte> bytes)
+    private static RequestBody Parse(ReadOnlyMemory<byte> bytes, string? contentMember)
     {
         try
         {
@@ -104,7 +120,7 @@ internal sealed class RequestBody
                 throw new ApiException(ErrorCodes.InvalidRequest, "The request body must be a JSON object.");
             }
 
-            RefuseUnstorableText(document.RootElement, "");
+            RefuseUnstorableText(document.RootElement, "", contentMember);
             return new RequestBody(document.RootElement.Clone());
         }
         catch (JsonException)
@@ -114,7 +130,7 @@ internal sealed class RequestBody
     }
 
     /// <summary>NUL is no text in Postgres and ends an argument of a process; half a surrogate pair is no text anywhere.</summary>
-    private static void RefuseUnstorableText(JsonElement element, string field)
+    private static void RefuseUnstorableText(JsonElement element, string field, string? contentMember)
     {
         switch (element.ValueKind)
         {
@@ -122,7 +138,7 @@ internal sealed class RequestBody
                 foreach (var member in element.EnumerateObject())
                 {
                     var name = Text(() => member.Name, field.Length == 0 ? "body" : field);
-                    RefuseUnstorableText(member.Value, field.Length == 0 ? name : $"{field}.{name}");
+                    RefuseUnstorableText(member.Value, field.Length == 0 ? name : $"{field}.{name}", contentMember);
                 }
 
                 break;
@@ -130,7 +146,7 @@ internal sealed class RequestBody
                 var index = 0;
                 foreach (var item in element.EnumerateArray())
                 {
-                    RefuseUnstorableText(item, $"{field}[{index++}]");
+                    RefuseUnstorableText(item, $"{field}[{index++}]", contentMember);
                 }
 
                 break;
@@ -141,16 +157,18 @@ internal sealed class RequestBody
                 break;
         }
 
-        static string Text(Func<string> read, string field)
+        string Text(Func<string> read, string field)
         {
             try
             {
                 var text = read();
-                return text.Contains('\0') ? throw ApiException.InvalidField(field, $"'{field}' contains a NUL character.") : text;
+                return text.Contains('\0') && field != contentMember ? throw ApiException.InvalidField(field, $"'{field}' contains a NUL character.") : text;
             }
             catch (InvalidOperationException)
             {
-                throw ApiException.InvalidField(field, $"'{field}' is not valid Unicode text.");
+                throw field == contentMember
+                    ? FileRules.WrongEncoding(field, $"'{field}' is not valid Unicode text.")
+                    : ApiException.InvalidField(field, $"'{field}' is not valid Unicode text.");
             }
         }
     }

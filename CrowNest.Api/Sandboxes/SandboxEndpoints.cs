@@ -20,6 +20,7 @@ internal static class SandboxEndpoints
         services.AddSingleton<SandboxCreation>();
         services.AddSingleton<SandboxKill>();
         services.AddSingleton<SandboxExtension>();
+        services.AddSingleton<SandboxReadiness>();
         return services;
     }
 

@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
@@ -28,16 +27,11 @@ internal sealed class SandboxExtension(
         if (!await store.ExtendAsync(caller.Ownership, id, ttlMs, now, cancellationToken))
         {
             row = await FindAsync(caller.Ownership, id, cancellationToken);
-            throw Gone(SandboxStates.IsLive(row.State) ? SandboxStatus.Expiring : row.State);
+            throw SandboxReadiness.Gone(SandboxStates.IsLive(row.State) ? SandboxStatus.Expiring : row.State);
         }
 
         return (await FindAsync(caller.Ownership, id, cancellationToken)).ToSandbox();
     }
-
-    /// <summary>410: the sandbox takes no more work.</summary>
-    /// <param name="status">What it is instead of live.</param>
-    public static ApiException Gone(string status) => new(
-        ErrorCodes.SandboxDestroyed, $"The sandbox is {status} and takes no more work.", new JsonObject { ["status"] = status });
 
     private async Task<SandboxRow> FindAsync(Ownership owner, string id, CancellationToken cancellationToken) =>
         await store.FindAsync(owner, id, cancellationToken) ?? throw ApiException.NotFound("Sandbox");

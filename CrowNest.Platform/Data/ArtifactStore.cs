@@ -93,6 +93,19 @@ public sealed class ArtifactStore(NpgsqlDataSource database)
         await sql.ExecuteNonQueryAsync(cancellationToken);
     }
 
+    /// <summary>Nobody knows how the export ends: it is to have failed, and whatever is or will be in storage of it goes.</summary>
+    /// <returns>false when the row is not <c>storing</c> any more.</returns>
+    public async Task<bool> AbandonAsync(string id, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var sql = database.CreateCommand($"""
+            UPDATE artifacts SET state = 'deleted', deleted_at = @now, deleted_reason = '{ArtifactEnds.Abandoned}'
+            WHERE id = @id AND state = 'storing'
+            """);
+        sql.Parameters.AddWithValue("id", id);
+        sql.Parameters.AddWithValue("now", now);
+        return await sql.ExecuteNonQueryAsync(cancellationToken) == 1;
+    }
+
     /// <summary>The caller's artifact, or null: unknown, foreign, unfinished, deleted and expired are all the same.</summary>
     public async Task<ArtifactRow?> FindAsync(Ownership owner, string id, DateTimeOffset now, CancellationToken cancellationToken)
     {

@@ -31,6 +31,7 @@ public static class DataServices
         builder.Services.AddSingleton<CommandStore>();
         builder.Services.AddSingleton<TemplateVersionStore>();
         builder.Services.AddSingleton<ArtifactStore>();
+        builder.Services.AddSingleton<AgentSessionStore>();
         builder.Services.AddSingleton<UsageStore>();
         builder.Services.AddSingleton<WorkspaceRunStore>();
         builder.Services.AddSingleton<ArchiveTransferStore>();

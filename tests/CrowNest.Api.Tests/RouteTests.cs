@@ -1,6 +1,7 @@
 using System.Net;
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
+using CrowNest.Api.Links;
 using CrowNest.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit;
@@ -32,7 +33,8 @@ public sealed class RouteTests(PostgresFixture postgres, RedisFixture redis)
         using var refused = await api.Client(bearer: null).GetAsync("/crownest/v1/projects");
         Assert.Contains("\"https://example.com/crownest/.well-known/", refused.Headers.WwwAuthenticate.Single().Parameter, StringComparison.Ordinal);
         var caller = new Caller("key_1", "org_1", null, "builder", [], null);
-        var link = api.Services.GetRequiredService<SignedUrls>().Link(caller, "/v1/commands/cmd_1/logs/download", TimeSpan.FromMinutes(1));
+        var target = new LinkTarget("GET", "/v1/commands/cmd_1/logs/download");
+        var link = await api.Services.GetRequiredService<SignedUrls>().LinkAsync(caller, target, TimeSpan.FromMinutes(1), default);
         Assert.StartsWith("https://example.com/crownest/v1/commands/cmd_1/logs/download?credential=key_1&expires=", link.Url, StringComparison.Ordinal);
     }
 

@@ -1,3 +1,4 @@
+using CrowNest.Api.Artifacts;
 using CrowNest.Api.Commands;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
@@ -33,11 +34,11 @@ public sealed class CommandRulesTests
     [InlineData(65_536, true)]
     [InlineData(65_537, false)]
     public void CheckRun_CommandLength_IsBounded(int length, bool fits) =>
-        Decide(fits, "command", () => CommandRules.CheckRun(new RunCommandRequest { Command = new string('x', length) }));
+        Decide(fits, "command", () => Check(new RunCommandRequest { Command = new string('x', length) }));
 
     [Fact]
     public void CheckRun_CommandLength_CountsBytes() =>
-        Decide(false, "command", () => CommandRules.CheckRun(new RunCommandRequest { Command = new string('ü', 32_769) }));
+        Decide(false, "command", () => Check(new RunCommandRequest { Command = new string('ü', 32_769) }));
 
     [Theory]
     [InlineData(1, true)]
@@ -45,7 +46,7 @@ public sealed class CommandRulesTests
     [InlineData(0, false)]
     [InlineData(600_001, false)]
     public void CheckRun_Timeout_IsBounded(long timeoutMs, bool fits) =>
-        Decide(fits, "timeoutMs", () => CommandRules.CheckRun(new RunCommandRequest { Command = "true", TimeoutMs = timeoutMs }));
+        Decide(fits, "timeoutMs", () => Check(new RunCommandRequest { Command = "true", TimeoutMs = timeoutMs }));
 
     [Theory]
     [InlineData(1, true)]
@@ -58,7 +59,7 @@ public sealed class CommandRulesTests
     [Fact]
     public void Check_Defaults_AreTheContracts()
     {
-        var run = CommandRules.CheckRun(new RunCommandRequest { Command = " ls " });
+        var run = Check(new RunCommandRequest { Command = " ls " });
         Assert.Equal((" ls ", "/workspace", 60_000L, 0), (run.Command, run.Cwd, run.TimeoutMs, run.Env.Count));
         Assert.Null(CommandRules.CheckStart(new RunCommandRequest { Command = "ls" }, 1).TimeoutMs);
     }
@@ -74,7 +75,7 @@ public sealed class CommandRulesTests
     [InlineData("A\n", false)]
     [InlineData("ü", false)]
     public void CheckRun_EnvironmentName_HasTheKernelsForm(string key, bool fits) => Decide(fits, "env", () =>
-        CommandRules.CheckRun(new RunCommandRequest { Command = "true", Env = new Dictionary<string, string> { [key] = "" } }));
+        Check(new RunCommandRequest { Command = "true", Env = new Dictionary<string, string> { [key] = "" } }));
 
     [Theory]
     [InlineData("CROWNEST")]
@@ -83,25 +84,31 @@ public sealed class CommandRulesTests
     public void CheckRun_ReservedEnvironmentName_HasItsOwnCode(string key)
     {
         var request = new RunCommandRequest { Command = "true", Env = new Dictionary<string, string> { [key] = "" } };
-        Assert.Equal("reserved_env_key", Assert.Throws<ApiException>(() => CommandRules.CheckRun(request)).Code);
+        Assert.Equal("reserved_env_key", Assert.Throws<ApiException>(() => Check(request)).Code);
     }
 
     [Fact]
-    public void CheckRun_Collect_IsRefusedAfterItsShapeIsChecked()
+    public void CheckRun_Collect_HasAShapeAndTakesThePlansBounds()
     {
         var good = new CollectRequest("a.txt");
-        Assert.Equal("feature_not_enabled", Collect([good]).Code);
-        Assert.Equal("feature_not_enabled", Collect([.. Enumerable.Repeat(good, 32)]).Code);
-        Assert.Equal("invalid_request", Collect([.. Enumerable.Repeat(good, 33)]).Code);
-        Assert.Equal("invalid_request", Collect([new CollectRequest("")]).Code);
-        Assert.Equal("invalid_request", Collect([new CollectRequest(null)]).Code);
-        Assert.Equal("invalid_request", Collect([new CollectRequest("a", "")]).Code);
-        Assert.Equal("invalid_request", Collect([null!]).Code);
-        CommandRules.CheckRun(new RunCommandRequest { Command = "true", Collect = [], CollectOn = "always" });
-        Decide(false, "collectOn", () => CommandRules.CheckRun(new RunCommandRequest { Command = "true", CollectOn = "never" }));
+        Assert.Null(Check(new RunCommandRequest { Command = "true", Collect = [], CollectOn = "always" }).Collect);
+        var plan = Collect([good, new CollectRequest("../b", "name")], "always");
+        Assert.Equal([new CollectItem("a.txt"), new CollectItem("../b", "name")], plan!.Entries);
+        Assert.Equal(("always", (long)TimeSpan.FromDays(30).TotalMilliseconds, 1000), (plan.On, plan.RetentionMs, plan.MaxBytes));
+        Assert.Equal("success", Collect([.. Enumerable.Repeat(good, 32)])!.On);
+        foreach (var wrong in new CollectRequest[][]
+        {
+            [.. Enumerable.Repeat(good, 33)], [new CollectRequest("")], [new CollectRequest(null)], [new CollectRequest("a", "")],
+            [new CollectRequest("a", new string('x', 256))], [null!],
+        })
+        {
+            Assert.Equal("invalid_request", Assert.Throws<ApiException>(() => Collect(wrong)).Code);
+        }
 
-        static ApiException Collect(CollectRequest[] entries) =>
-            Assert.Throws<ApiException>(() => CommandRules.CheckRun(new RunCommandRequest { Command = "true", Collect = entries }));
+        Decide(false, "collectOn", () => Check(new RunCommandRequest { Command = "true", CollectOn = "never" }));
+
+        static CollectPlan? Collect(CollectRequest[] entries, string? on = null) =>
+            Check(new RunCommandRequest { Command = "true", Collect = entries, CollectOn = on }).Collect;
     }
 
     [Fact]
@@ -142,4 +149,7 @@ public sealed class CommandRulesTests
         var wrong = Assert.Throws<ApiException>(check);
         Assert.Equal(("invalid_request", field), (wrong.Code, (string?)wrong.Details!["field"]));
     }
+
+    private static CheckedCommand Check(RunCommandRequest request) =>
+        CommandRules.CheckRun(request, new ArtifactBounds(TimeSpan.FromDays(30), MaxBytes: 1000));
 }

@@ -111,7 +111,7 @@ public sealed class CommandTests(ResourceFixture fixture) : IClassFixture<Resour
 
     [Theory]
     [InlineData("run", """{"command":"true","timeoutMs":600001}""", 400, "invalid_request")]
-    [InlineData("run", """{"command":"true","collect":[{"path":"a"}]}""", 403, "feature_not_enabled")]
+    [InlineData("run", """{"command":"true","collect":[{"path":""}]}""", 400, "invalid_request")]
     [InlineData("run", """{"command":"true","collect":{}}""", 400, "invalid_request")]
     [InlineData("run", """{"command":"true","collectOn":"never"}""", 400, "invalid_request")]
     [InlineData("start", """{"command":"true","collect":[]}""", 400, "invalid_request")]

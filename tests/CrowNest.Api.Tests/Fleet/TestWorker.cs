@@ -36,6 +36,8 @@ internal sealed class TestWorker : IAsyncDisposable
         Commands = new CommandStore(_database);
         Writer = new CommandLogWriter(_redis);
         ObjectsDirectory = objectsDirectory;
+        Files = new TestFiles(Path.Combine(objectsDirectory, ".workspaces"));
+        Artifacts = new TestArtifacts(Files, new ArtifactStore(_database), objectsDirectory);
     }
 
     public string Id { get; } = Ids.New(Ids.Worker);
@@ -49,6 +51,10 @@ internal sealed class TestWorker : IAsyncDisposable
     public CommandLogWriter Writer { get; }
 
     public string ObjectsDirectory { get; }
+
+    public TestFiles Files { get; }
+
+    public TestArtifacts Artifacts { get; }
 
     /// <summary>Instead of making the sandbox; null: it is made. A result is the answer.</summary>
     public Func<StartSandbox, HttpContext, Task<IResult?>>? OnStart { get; set; }
@@ -102,6 +108,8 @@ internal sealed class TestWorker : IAsyncDisposable
         _server.MapPost("/internal/sandboxes/{id}/reconcile", ReconcileAsync);
         _server.MapPost("/internal/commands", StartCommandAsync);
         _server.MapPost("/internal/commands/{id}/cancel", CancelCommandAsync);
+        Files.Map(_server);
+        Artifacts.Map(_server);
         await _server.StartAsync();
     }
 

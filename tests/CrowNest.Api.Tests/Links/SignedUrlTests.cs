@@ -1,12 +1,13 @@
 using System.Net;
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
+using CrowNest.Api.Links;
 using CrowNest.Contracts;
 using CrowNest.Testing;
 using Microsoft.AspNetCore.Builder;
 using Xunit;
 
-namespace CrowNest.Api.Tests.Http;
+namespace CrowNest.Api.Tests.Links;
 
 [Collection(Backends.Name)]
 public sealed class SignedUrlTests(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
@@ -19,8 +20,8 @@ public sealed class SignedUrlTests(PostgresFixture postgres, RedisFixture redis)
         _database = await TestDatabase.CreateAsync(postgres);
         _api = await TestApi.StartAsync(_database, redis.ConnectionString, v1 =>
         {
-            v1.MapPost("/files/{id}/link", (string id, int seconds, Caller caller, SignedUrls urls) =>
-                new { url = urls.Link(caller, $"/v1/files/{id}", TimeSpan.FromSeconds(seconds)).Url }).AnyScope();
+            v1.MapPost("/files/{id}/link", async (string id, int seconds, Caller caller, SignedUrls urls) =>
+                new { url = (await urls.LinkAsync(caller, new LinkTarget("GET", $"/v1/files/{id}"), TimeSpan.FromSeconds(seconds), default)).Url }).AnyScope();
             v1.MapGet("/files/{id}", (string id, Caller caller) => new { id, caller.CredentialId }).RequireScope(Scopes.CommandRead).AllowSignedUrl();
             v1.MapGet("/closed/{id}", (string id) => new { id }).AnyScope();
         });

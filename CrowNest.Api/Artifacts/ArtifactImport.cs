@@ -1,0 +1,36 @@
+using CrowNest.Api.Auth;
+using CrowNest.Api.Files;
+using CrowNest.Api.Fleet;
+using CrowNest.Api.Http;
+using CrowNest.Contracts;
+using CrowNest.Platform.Data;
+using CrowNest.Platform.Fleet;
+
+namespace CrowNest.Api.Artifacts;
+
+/// <summary><c>POST …/files/from-artifact</c> (stateset.md 3.2).</summary>
+internal static class ArtifactImport
+{
+    public static async Task<ImportedArtifact> ImportAsync(
+        string sandboxId, Caller caller, HttpContext context, SandboxFiles files, SandboxNode node, WorkerClient client, ArtifactStore store,
+        TimeProvider time, CancellationToken cancellationToken)
+    {
+        var sandbox = await files.FindAsync(caller, sandboxId, cancellationToken);
+        var request = await RequestBody.ReadAsync<ImportArtifactRequest>(context, cancellationToken);
+        if (request.ArtifactId is not { } artifactId)
+        {
+            throw ApiException.InvalidField("artifactId", "'artifactId' is required.");
+        }
+
+        var path = FileRules.Path("path", request.Path);
+        var artifact = await store.FindAsync(caller.Ownership, artifactId, time.GetUtcNow(), cancellationToken)
+            ?? throw ApiException.NotFound("Artifact");
+        var workerId = await files.ReadyAsync(sandbox, cancellationToken);
+        var import = new ImportObject(
+            artifact.ObjectKey, artifact.Sha256!, artifact.SizeBytes!.Value, path, request.CreateParents ?? true, request.Overwrite ?? true);
+        var file = await node.CallAsync(
+            sandbox.Id, workerId, w => client.ImportAsync(w, sandbox.Id, import, cancellationToken), cancellationToken);
+        await files.CountWrittenAsync(sandbox, file.SizeBytes, CancellationToken.None);
+        return new ImportedArtifact(SandboxFiles.ToStat(file), artifact.Id, artifact.Sha256!);
+    }
+}
