@@ -4,13 +4,14 @@ set -euo pipefail
 
 usage() {
   cat << 'USAGE'
-usage: ./test.sh [--project NAME]... [--filter EXPRESSION] [--skip-setup] [--keep]
+usage: ./test.sh [--project NAME]... [--filter EXPRESSION] [--no-s3] [--skip-setup] [--keep]
 
 Runs every test project one after the other, then the checks of the template images and of up.sh and down.sh. The last
 line is "N passed, N failed"; the exit code is 0 when nothing failed and something passed.
 
   --project NAME       only this test project: CrowNest.Api.Tests, Api.Tests or api; also "templates" and "stack"
   --filter EXPRESSION  only these tests, in the words of "dotnet test --filter"; leaves out templates and stack
+  --no-s3              without the S3 server that eng/s3.sh starts: object storage is tested on folders only
   --skip-setup         do not look for missing packages
   --keep               keep the run's folder, with everything temporary in it
 
@@ -18,7 +19,7 @@ Results and logs are in artifacts/test-results. Ports and state folder are the r
 USAGE
 }
 
-projects=() filter='' setup=true keep=false
+projects=() filter='' setup=true keep=false s3=true
 while (($# > 0)); do
   case $1 in
     --project | --filter)
@@ -26,6 +27,7 @@ while (($# > 0)); do
       if [[ $1 == --project ]]; then projects+=("$2"); else filter=$2; fi
       shift
       ;;
+    --no-s3) s3=false ;;
     --skip-setup) setup=false ;;
     --keep) keep=true ;;
     -h | --help) usage; exit 0 ;;
@@ -60,6 +62,7 @@ export CROWNEST_STATE_DIRECTORY=$state CROWNEST_API_PORT=$base CROWNEST_DASHBOAR
 # One flavour, the same on every machine; and nothing of a developer's own stack.
 export UseAspire=false
 unset CROWNEST_BOOTSTRAP_API_KEY CROWNEST_API_KEY CROWNEST_BEARER_TOKEN CROWNEST_API_URL OTEL_EXPORTER_OTLP_ENDPOINT
+unset CROWNEST_TEST_S3_ENDPOINT CROWNEST_TEST_S3_BUCKET CROWNEST_TEST_S3_ACCESS_KEY CROWNEST_TEST_S3_SECRET_KEY
 source "$(dirname "${BASH_SOURCE[0]}")/eng/lib.sh"
 results=$root/artifacts/test-results
 log_directory=$results
@@ -77,6 +80,7 @@ marked_processes() {
 # Tests clean up after themselves; this is for those that crashed or were interrupted.
 clean_up() {
   local pids file
+  [[ ! -s $work/s3/pid ]] || "$root/eng/s3.sh" stop "$work/s3" || true
   pids=$(marked_processes)
   if [[ -n $pids ]]; then
     # Gently, and a moment later for good.
@@ -112,15 +116,6 @@ trap on_exit EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-began=$SECONDS
-if $setup; then CROWNEST_LOG_DIRECTORY=$results "$root/eng/setup.sh" --tests; fi
-export CROWNEST_LOG_DIRECTORY=$results
-"$root/eng/engine.sh"
-"$root/eng/templates.sh"
-step_hint="see the log"
-step "agent" "$root/eng/build-agent.sh"
-"$root/eng/build.sh" --solution
-
 # wanted NAME: whether --project asks for it, in full, without "CrowNest." and ".Tests", in any case.
 wanted() {
   local one=${1,,} asked
@@ -131,6 +126,30 @@ wanted() {
   done
   return 1
 }
+
+# Fast ones first; the end-to-end tests want the machine to themselves and come last.
+mapfile -t all < <(grep -l 'Microsoft.NET.Test.Sdk' "$root"/tests/*/*.csproj | xargs -n 1 basename -s .csproj \
+  | awk '{ print ($0 ~ /EndToEnd/ ? 2 : 1), $0 }' | sort | cut -d' ' -f2)
+uses_s3() { grep -rqF --include='*.cs' CROWNEST_TEST_S3_ "$root/tests/$1"; }
+
+began=$SECONDS
+if $setup; then CROWNEST_LOG_DIRECTORY=$results "$root/eng/setup.sh" --tests; fi
+export CROWNEST_LOG_DIRECTORY=$results
+"$root/eng/engine.sh"
+s3_start=''
+if $s3; then
+  for name in "${all[@]}"; do
+    if wanted "$name" && uses_s3 "$name"; then
+      # Beside everything that is built: it takes a minute or two on a fresh checkout, seconds later on.
+      "$root/eng/s3.sh" start "$work/s3" > "$results/s3.log" 2>&1 < /dev/null & s3_start=$!
+      break
+    fi
+  done
+fi
+"$root/eng/templates.sh"
+step_hint="see the log"
+step "agent" "$root/eng/build-agent.sh"
+"$root/eng/build.sh" --solution
 
 passed=0 failed=0 skipped=0 ran=0
 # tally NAME PASSED FAILED SKIPPED SECONDS LOG
@@ -195,11 +214,29 @@ run_script() {
   tally "$name" "$good" "$bad" 0 "$((SECONDS - started))" "$log"
 }
 
-# Fast ones first; the end-to-end tests want the machine to themselves and come last.
-mapfile -t all < <(grep -l 'Microsoft.NET.Test.Sdk' "$root"/tests/*/*.csproj | xargs -n 1 basename -s .csproj \
-  | awk '{ print ($0 ~ /EndToEnd/ ? 2 : 1), $0 }' | sort | cut -d' ' -f2)
+# The first project that uses it waits for the S3 server. One that does not start is a failure, never a skipped test.
+await_s3() {
+  local ticker started=$SECONDS code=0
+  [[ -n $s3_start ]] || return 0
+  step_ticker "S3 server" & ticker=$!
+  wait "$s3_start" || code=$?
+  stop_ticker "$ticker"
+  [[ ! -t 1 ]] || printf '\r\e[K'
+  s3_start=''
+  if ((code == 0)); then
+    # shellcheck disable=SC1091 # written by eng/s3.sh
+    set -a && source "$work/s3/env" && set +a
+    step_done "S3 server" "waited $((SECONDS - started)) s"
+  else
+    tail -n 25 "$results/s3.log"
+    tally "S3 server" 0 1 0 "$((SECONDS - started))" "$results/s3.log"
+  fi
+}
+
 for name in "${all[@]}"; do
-  if wanted "$name"; then run_project "$name"; fi
+  wanted "$name" || continue
+  if uses_s3 "$name"; then await_s3; fi
+  run_project "$name"
 done
 if [[ -z $filter ]]; then
   if wanted templates; then run_script templates "$root/tests/templates/run.sh"; fi

@@ -136,6 +136,13 @@ engine_within() {
 }
 engine_answers() { command -v docker > /dev/null && engine_within 10 version --format '{{.Server.Version}}' > /dev/null 2>&1; }
 
+# The machine's own Debian mirror, where apt has another one than a plain Debian: that is what this machine can reach.
+# Prints the address of the archive whose Release file carries the given label; nothing on a machine that is no Debian.
+mirror_of() {
+  apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' 2> /dev/null \
+    | awk -F'|' -v label="$1" '$1 == label { sub(/\/$/, "", $2); print $2; exit }'
+}
+
 # lock_path NAME: a file for flock that every checkout of this machine shares.
 lock_path() {
   local folder=/run/lock

@@ -60,13 +60,6 @@ debian=trixie
 root_image=crownest/debian:$debian
 has_image() { engine image inspect "$1" > /dev/null 2>&1; }
 
-# The machine's own Debian mirror, where apt has another one than a plain Debian: that is what this machine can reach.
-# Prints the address of the archive whose Release file carries the given label; nothing on a machine that is no Debian.
-mirror_of() {
-  apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' 2> /dev/null \
-    | awk -F'|' -v label="$1" '$1 == label { sub(/\/$/, "", $2); print $2; exit }'
-}
-
 # Where an image made here says that packages come from: the archive's public addresses, as Debian's apt itself documents
 # them. Only when the machine's mirror is another one do the build steps need it by name.
 public_sources=/usr/share/doc/apt/examples/debian.sources
