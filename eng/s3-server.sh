@@ -57,16 +57,26 @@ CONF
 
 in_chroot() { chroot "$programs" "$@"; }
 ceph() { in_chroot "$@" -c /data/ceph.conf; }
+# A client that sends its first command before it has the monitors' map is refused ("wrong fsid"), and ends.
+again() {
+  local attempt
+  for attempt in 1 2 3 4 5; do
+    ! "$@" || return 0
+    echo "attempt $attempt of $* failed"
+    sleep 0.2
+  done
+  return 1
+}
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 
 mkdir "$programs/data/mon" "$programs/data/osd"
 in_chroot monmaptool --create --fsid "$fsid" --addv a "[v1:127.0.0.1:$port]" /data/monmap
 ceph ceph-mon --mkfs -i a --monmap /data/monmap
 ceph ceph-mon -f -i a &
-ceph timeout 60 ceph osd new "$osd"
+again ceph timeout 20 ceph osd new "$osd"
 ceph ceph-osd --mkfs -i 0 --osd-uuid "$osd"
-ceph ceph-osd -f -i 0 &
-ceph timeout 60 radosgw-admin user create --uid=crownest --display-name=crownest \
+again ceph ceph-osd -f -i 0 &
+again ceph timeout 20 radosgw-admin user create --uid=crownest --display-name=crownest \
   --access-key="$S3_ACCESS_KEY" --secret-key="$S3_SECRET_KEY"
 ceph radosgw -f -n client.rgw --no-mon-config &
 # One that ends takes the others along.

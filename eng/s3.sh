@@ -134,18 +134,19 @@ take_ports() {
 
 launch() {
   local pid waited
-  # The server must not hold the lock of its start.
-  exec {busy}>&- 9> "$directory/lock"
+  stop
+  exec 9> "$directory/lock"
   flock --nonblock 9 || { echo "processes of an earlier server still hold $directory/lock"; return 1; }
   access_key=$(od -An -N10 -tx1 /dev/urandom | tr -d ' \n')
   secret_key=$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')
   endpoint=http://127.0.0.1:$((port + 19))
-  # A session of its own: Ctrl+C in this terminal is ours, who stop it then. The folder is named for "running".
+  # A session of its own: Ctrl+C in this terminal is ours, who stop it then. The folder is named for "running". The lock of
+  # this start is not the server's.
   S3_ACCESS_KEY=$access_key S3_SECRET_KEY=$secret_key setsid unshare --mount --pid --fork --kill-child=KILL \
-    "$root/eng/s3-server.sh" "$directory" "$programs" "$port" > "$directory/log" 2>&1 < /dev/null &
+    "$root/eng/s3-server.sh" "$directory" "$programs" "$port" > "$directory/log" 2>&1 < /dev/null {busy}>&- &
   pid=$!
   echo "$pid" > "$directory/pid"
-  for ((waited = 0; waited < 600; waited++)); do
+  for ((waited = 0; waited < 300; waited++)); do
     if ! lives "$pid"; then
       echo "the server ended:"
       tail -n 20 "$directory/log"
@@ -157,7 +158,7 @@ launch() {
     fi
     sleep 0.1
   done
-  echo "the server does not serve after a minute:"
+  echo "the server does not serve after half a minute and more:"
   cat "$directory/probe.log"
   tail -n 20 "$directory/log"
   return 1
@@ -189,7 +190,7 @@ start() {
   trap 'exit 143' TERM HUP
   take_ports
   step_hint="the server's own log: $directory/log"
-  step "S3 server" launch
+  step "S3 server" retry 2 launch
 }
 
 case $1 in

@@ -11,7 +11,7 @@ internal sealed class FolderObjectStore : IObjectStore
 
     /// <summary>
     /// Files of living processes are locked, so younger ones than this are spared only for file systems without locks, and for the
-    /// moment between creating a file and locking it.
+    /// moments between creating a file and locking it, and between letting go and renaming it.
     /// </summary>
     private static readonly TimeSpan LeftOverAge = TimeSpan.FromMinutes(10);
 

@@ -6,8 +6,8 @@ using Microsoft.Win32.SafeHandles;
 namespace CrowNest.Platform.Objects;
 
 /// <summary>
-/// One unfinished file of a <see cref="FolderObjectStore"/>: written and hashed while the content's next piece is read, locked until it
-/// has its final name, and gone when it never gets it.
+/// One unfinished file of a <see cref="FolderObjectStore"/>: written and hashed while the content's next piece is read, locked while it
+/// is written, and gone when it never gets it.
 /// </summary>
 internal sealed partial class FolderObjectWriter : IAsyncDisposable
 {
@@ -73,6 +73,8 @@ internal sealed partial class FolderObjectWriter : IAsyncDisposable
             _file.Flush(flushToDisk: true);
             var folder = Path.GetDirectoryName(path)!;
             MakeFolder(root, folder);
+            // The lock would go with it: readers were refused until it is let go.
+            _file.Dispose();
             File.Move(_path, path, overwrite: true);
             _published = true;
             SyncFolder(folder);
@@ -120,9 +122,14 @@ internal sealed partial class FolderObjectWriter : IAsyncDisposable
 
     private static void MakeFolder(string root, string folder)
     {
-        if (folder.Length <= root.Length || Directory.Exists(folder))
+        if (Directory.Exists(folder))
         {
             return;
+        }
+
+        if (folder.Length <= root.Length)
+        {
+            throw new DirectoryNotFoundException($"The folder of objects is away: {root}");
         }
 
         var parent = Path.GetDirectoryName(folder)!;

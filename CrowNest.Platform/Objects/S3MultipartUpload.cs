@@ -63,17 +63,20 @@ internal sealed partial class S3MultipartUpload(
     private async Task SendPartAsync(byte[] bytes, int count, CancellationToken cancellationToken)
     {
         var number = _sent.Count + 1;
-        var request = new UploadPartRequest
-        {
-            BucketName = _bucket,
-            Key = _key,
-            UploadId = _id,
-            PartNumber = number,
-            PartSize = count,
-            InputStream = new MemoryStream(bytes, 0, count),
-        };
         var sent = await S3Calls.CallAsync(
-            $"{_key} can not be stored.", () => client.UploadPartAsync(request, cancellationToken), cancellationToken);
+            $"{_key} can not be stored.",
+            () => client.UploadPartAsync(
+                new UploadPartRequest
+                {
+                    BucketName = _bucket,
+                    Key = _key,
+                    UploadId = _id,
+                    PartNumber = number,
+                    PartSize = count,
+                    InputStream = new MemoryStream(bytes, 0, count),
+                },
+                cancellationToken),
+            cancellationToken);
         _sent.Add(new PartETag(number, sent.ETag));
     }
 

@@ -77,7 +77,8 @@ internal sealed class StoredContent(Stream inner, long length, string name, Time
         base.Dispose(disposing);
     }
 
-    private static bool IsTheStores(Exception exception) => exception is IOException or HttpRequestException or AmazonClientException;
+    private static bool IsTheStores(Exception exception) =>
+        exception is IOException or HttpRequestException or AmazonClientException or TimeoutException;
 
     private int Count(int read)
     {

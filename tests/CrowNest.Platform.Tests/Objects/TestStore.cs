@@ -1,0 +1,125 @@
+using System.Security.Cryptography;
+using CrowNest.Platform.Objects;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace CrowNest.Platform.Tests.Objects;
+
+/// <summary>
+/// Stores of one test, and keys that are its own. The S3 driver joins when <c>CROWNEST_TEST_S3_ENDPOINT</c>, <c>_BUCKET</c>,
+/// <c>_ACCESS_KEY</c> and <c>_SECRET_KEY</c> name a server; <c>eng/s3.sh</c> starts one.
+/// </summary>
+public sealed class TestStore : IAsyncDisposable
+{
+    /// <summary>One after the other, because one of them measures memory.</summary>
+    public const string Collection = "objects";
+
+    private readonly List<IObjectStore> _opened = [];
+
+    public static bool HasS3 => S3Setting("ENDPOINT") is not null;
+
+    public static TheoryData<string> Drivers => HasS3 ? [ObjectsOptions.Folder, ObjectsOptions.S3] : [ObjectsOptions.Folder];
+
+    public static TheoryData<string> S3Only => HasS3 ? [ObjectsOptions.S3] : [];
+
+    public string Root { get; } = Path.Combine(Path.GetTempPath(), $"crownest-test-objects-{Guid.NewGuid():n}");
+
+    public string Prefix { get; } = $"tests/{Guid.NewGuid():n}/";
+
+    /// <summary>Unfinished files of the folder driver.</summary>
+    public string[] Unfinished => Directory.GetFiles(Path.Combine(Root, ".unfinished"));
+
+    public string Key(string name) => Prefix + name;
+
+    public ObjectsOptions Options(string driver) => OptionsOf(driver, Root);
+
+    public IObjectStore Open(string driver, TimeProvider? clock = null) => Open(Options(driver), clock);
+
+    public IObjectStore Open(ObjectsOptions options, TimeProvider? clock = null)
+    {
+        var store = ObjectServices.Create(options, clock ?? TimeProvider.System, NullLoggerFactory.Instance);
+        _opened.Add(store);
+        return store;
+    }
+
+    public static ObjectsOptions OptionsOf(string driver, string root) => new()
+    {
+        Driver = driver,
+        Directory = root,
+        Endpoint = S3Setting("ENDPOINT"),
+        Bucket = S3Setting("BUCKET"),
+        AccessKey = S3Setting("ACCESS_KEY"),
+        SecretKey = S3Setting("SECRET_KEY"),
+    };
+
+    public static string? S3Setting(string name) =>
+        Environment.GetEnvironmentVariable($"CROWNEST_TEST_S3_{name}") is { Length: > 0 } value ? value : null;
+
+    public static byte[] Bytes(int size, int seed = 1)
+    {
+        var bytes = new byte[size];
+        new Random(seed).NextBytes(bytes);
+        return bytes;
+    }
+
+    public static string Sha256(byte[] bytes) => Convert.ToHexStringLower(SHA256.HashData(bytes));
+
+    public static async Task<ObjectDigest> PutAsync(IObjectStore store, string key, byte[] bytes)
+    {
+        using var content = new MemoryStream(bytes);
+        return await store.PutAsync(key, content, bytes.Length, default);
+    }
+
+    public static async Task<byte[]?> ReadAsync(IObjectStore store, string key, ObjectRange? range = null)
+    {
+        await using var stored = await store.GetAsync(key, range, default);
+        if (stored is null)
+        {
+            return null;
+        }
+
+        using var bytes = new MemoryStream();
+        await stored.Content.CopyToAsync(bytes);
+        Assert.Equal(stored.Length, bytes.Length);
+        return bytes.ToArray();
+    }
+
+    /// <summary>Every object with that prefix, by pages of the given size.</summary>
+    public static async Task<List<ObjectEntry>> ListAsync(
+        IObjectStore store, string prefix, int limit = ObjectPage.MaxLimit, DateTimeOffset? olderThan = null)
+    {
+        var all = new List<ObjectEntry>();
+        string? after = null;
+        do
+        {
+            var page = await store.ListAsync(prefix, after, olderThan, limit, default);
+            Assert.InRange(page.Objects.Count, 0, limit);
+            all.AddRange(page.Objects);
+            after = page.Next;
+        }
+        while (after is not null);
+        return all;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (HasS3)
+        {
+            var store = Open(ObjectsOptions.S3);
+            foreach (var left in await ListAsync(store, Prefix))
+            {
+                await store.DeleteAsync(left.Key, default);
+            }
+        }
+
+        foreach (var store in _opened.OfType<IDisposable>())
+        {
+            store.Dispose();
+        }
+
+        if (Directory.Exists(Root))
+        {
+            Directory.Delete(Root, recursive: true);
+        }
+    }
+}
