@@ -38,7 +38,8 @@ internal static class CrowNestModel
             .WithEnvironment("CrowNest__DeploymentSecret", secret)
             .WithEnvironment("CrowNest__StateDirectory", checkout.StateOf("node"))
             .WithEnvironment("Worker__AgentDirectory", checkout.Agent);
-        worker.WithEnvironment("Worker__AdvertisedUrl", worker.GetEndpoint("http")).WithSettings("Worker");
+        worker.WithEnvironment("Worker__AdvertisedUrl", worker.GetEndpoint("http")).WithSettings("Worker")
+            .WithSettings("Objects");
 
         var dashboard = builder.AddProject<Projects.CrowNest_Dashboard>("dashboard")
             .WithHttpEndpoint(port: builder.Port("DASHBOARD", 8788), isProxied: false)
@@ -51,6 +52,7 @@ internal static class CrowNestModel
 
         api.WithEnvironment("Api__DashboardUrl", dashboard.GetEndpoint("http"))
             .WithSettings("Api")
+            .WithSettings("Objects")
             .WithSettings("CROWNEST_BOOTSTRAP_API_KEY");
     }
 
