@@ -81,10 +81,14 @@ internal sealed partial class CommandCollection(
 
                 LogTriedAgain(failure, command.Id, index);
             }
-            catch (Exception failure) when (failure is NpgsqlException or TimeoutException && !sandbox.Ended.IsCancellationRequested)
+            catch (Exception failure) when (failure is NpgsqlException or TimeoutException)
             {
                 // The end of the collection could not be written either.
                 LogTriedAgain(failure, command.Id, index);
+                if (sandbox.Ended.IsCancellationRequested)
+                {
+                    return new CollectFailure(CollectFailure.Failed, "The sandbox was gone before the file could be exported.", item.Path);
+                }
             }
 
             await Task.Delay(pause, clock, stopping);

@@ -4,7 +4,6 @@ using CrowNest.Platform.Data;
 using CrowNest.Platform.Fleet;
 using CrowNest.Worker.Agents;
 using CrowNest.Worker.Sandboxes;
-using Npgsql;
 
 namespace CrowNest.Worker.Commands;
 
@@ -17,9 +16,8 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
     /// <summary>With the backoff below about a minute of an agent that answers its health check and nothing else.</summary>
     private const int MaxFailures = 35;
     private const int MaxProtocolBreaks = 5;
-    private const int KilledElsewhereAttempts = 5;
-    private const int MaxBackoffMs = 2000;
 
+    private readonly CommandRecord _record = new(id, services);
     private readonly OutputCapture _capture = new();
     private readonly TaskCompletionSource<CommandRow?> _final = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<CommandRow?> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -92,7 +90,9 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
                         StatusCodes.Status404NotFound, ErrorCodes.NotFound, "The agent does not know the command.");
                 }
 
-                _markedRunning = row.State == CommandStatus.Running ? Task.CompletedTask : MarkRunningAsync(row, state, TimeSpan.Zero);
+                _markedRunning = row.State == CommandStatus.Running
+                    ? Task.CompletedTask
+                    : _record.MarkRunningAsync(row, state, TimeSpan.Zero, _over.Token);
                 return Task.CompletedTask;
             },
             stopping),
@@ -147,7 +147,7 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
             var end = await RunAsync(row, output, start, ending.Token);
             await _over.CancelAsync();
             await _markedRunning;
-            var final = await FinishAsync(WithOutput(end, output.Spool), stopping);
+            var final = await _record.FinishAsync(WithOutput(end, output.Spool), stopping);
             var completing = CompleteAsync(final, output, stopping);
             output = null;
             await completing;
@@ -237,7 +237,7 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
         var state = await RetryAsync(() => sandbox.Agent.StartCommandAsync(start, cancellationToken), () => 0, cancellationToken);
         CommandMetrics.StartDuration.Record(services.Clock.GetElapsedTime(since).TotalMilliseconds);
         TraceStart(row, state);
-        _markedRunning = MarkRunningAsync(row, state, markAtOnce ? TimeSpan.Zero : MarkRunningAfter);
+        _markedRunning = _record.MarkRunningAsync(row, state, markAtOnce ? TimeSpan.Zero : MarkRunningAfter, _over.Token);
         if (markAtOnce)
         {
             await _markedRunning;
@@ -266,63 +266,10 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
                     throw;
                 }
 
-                await Task.Delay(Backoff(failures), services.Clock, cancellationToken);
+                await Task.Delay(CommandRecord.Backoff(failures), services.Clock, cancellationToken);
             }
         }
     }
-
-    private async Task MarkRunningAsync(CommandRow row, AgentCommandState state, TimeSpan after)
-    {
-        try
-        {
-            if (after > TimeSpan.Zero)
-            {
-                await Task.Delay(after, services.Clock, _over.Token);
-            }
-
-            var startedAt = CommandEnds.FromAgent(state, row.CreatedAt, services.Clock.GetUtcNow()).StartedAt!.Value;
-            await services.Commands.MarkRunningAsync(id, startedAt, _over.Token);
-        }
-        catch (OperationCanceledException) when (_over.IsCancellationRequested)
-        {
-            // The final write says when it started.
-        }
-        catch (NpgsqlException exception)
-        {
-            LogNotMarked(services.Logger, exception, id);
-        }
-    }
-
-    /// <summary>Writes the end until it is written; the row that stands, ours or that of whoever was first.</summary>
-    private async Task<CommandRow> FinishAsync(CommandEnd end, CancellationToken stopping)
-    {
-        for (var attempt = 1; ; attempt++)
-        {
-            try
-            {
-                // The sandbox's end has closed the row already, unless that went wrong.
-                var mayBeOpen = end.State != CommandStatus.Killed || attempt > KilledElsewhereAttempts;
-                if (mayBeOpen && await services.Commands.FinishAsync(id, end, stopping) is { } final)
-                {
-                    return final;
-                }
-
-                await services.Commands.SaveOutputAsync(id, end, stopping);
-                if (await services.Commands.FindAsync(id, stopping) is { IsFinal: true } standing)
-                {
-                    return standing;
-                }
-            }
-            catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
-            {
-                LogNotWritten(services.Logger, exception, id);
-            }
-
-            await Task.Delay(Backoff(attempt), services.Clock, stopping);
-        }
-    }
-
-    private static TimeSpan Backoff(int attempt) => TimeSpan.FromMilliseconds(Math.Min(10 << Math.Min(attempt, 10), MaxBackoffMs));
 
     /// <summary>The agent's part of the trace: the time from its acceptance until the shell was executed, as it reports it.</summary>
     private void TraceStart(CommandRow row, AgentCommandState state)
@@ -344,10 +291,4 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
 
     [LoggerMessage(6124, LogLevel.Warning, "Connection to the agent of {CommandId} failed, {Failures} times in a row")]
     private static partial void LogConnectionLost(ILogger logger, Exception exception, string commandId, int failures);
-
-    [LoggerMessage(6125, LogLevel.Warning, "Command {CommandId} could not be marked running")]
-    private static partial void LogNotMarked(ILogger logger, Exception exception, string commandId);
-
-    [LoggerMessage(6126, LogLevel.Warning, "The end of {CommandId} could not be written yet")]
-    private static partial void LogNotWritten(ILogger logger, Exception exception, string commandId);
 }
