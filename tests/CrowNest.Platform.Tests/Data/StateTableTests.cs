@@ -41,4 +41,14 @@ public sealed class StateTableTests
             Assert.Equal(["queued", "starting", "running"], CommandStates.From(final));
         }
     }
+
+    [Fact]
+    public void ArtifactStates_EveryPair_IsAllowedExactlyAsItShouldBe()
+    {
+        HashSet<(string From, string To)> changes = [("storing", "stored"), ("storing", "deleted"), ("stored", "deleted")];
+        foreach (var to in ArtifactStates.All)
+        {
+            Assert.Equal(changes.Where(c => c.To == to).Select(c => c.From).Order(), ArtifactStates.From(to).Order());
+        }
+    }
 }
