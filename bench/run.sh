@@ -19,6 +19,8 @@ export CROWNEST_STATE_DIRECTORY=$state CROWNEST_API_PORT=18887 CROWNEST_DASHBOAR
 export CROWNEST_API_URL=http://127.0.0.1:$CROWNEST_API_PORT
 CROWNEST_API_KEY=cn_live_$(head -c 64 /dev/urandom | base64 | tr -dc 'a-zA-Z0-9' | head -c 40)
 export CROWNEST_API_KEY CROWNEST_BOOTSTRAP_API_KEY=$CROWNEST_API_KEY UseAspire=false
+# Room for files of 1 GB.
+export Worker__WorkspaceMb=3072
 
 finish() {
   ./down.sh --keep-engine --delete-data > /dev/null
@@ -27,7 +29,10 @@ trap finish EXIT
 
 dotnet build bench/CrowNest.Bench -c Release -v q --nologo
 ./up.sh --detach
-worker=$(pgrep -f "CrowNest.Worker" | while read -r pid; do
-  tr '\0' '\n' < "/proc/$pid/environ" 2> /dev/null | grep -qx "CrowNest__StateDirectory=$state/node" && echo "$pid"
-done | tail -n 1)
-dotnet artifacts/bin/CrowNest.Bench/release/CrowNest.Bench.dll --worker-pid "$worker" --results bench/results --rounds "$rounds"
+pid_of() { # PROJECT FOLDER: the process of this stack
+  pgrep -f "$1" | while read -r pid; do
+    tr '\0' '\n' < "/proc/$pid/environ" 2> /dev/null | grep -qx "CrowNest__StateDirectory=$state/$2" && echo "$pid"
+  done | tail -n 1
+}
+dotnet artifacts/bin/CrowNest.Bench/release/CrowNest.Bench.dll --worker-pid "$(pid_of CrowNest.Worker node)" \
+  --api-pid "$(pid_of CrowNest.Api api)" --results bench/results --rounds "$rounds"

@@ -1,11 +1,11 @@
 namespace CrowNest.Bench;
 
 /// <param name="Rounds">Repetitions of each quick measure; ours and Docker's alternate, so that both meet the same noise.</param>
-/// <param name="WorkerProcessId">For the memory of the worker during a flood.</param>
-internal sealed record BenchOptions(int Rounds, int WorkerProcessId, string ResultsDirectory)
+/// <param name="WorkerProcessId">For the memory of the worker, and of the API, while much passes through them.</param>
+internal sealed record BenchOptions(int Rounds, int WorkerProcessId, int ApiProcessId, string ResultsDirectory)
 {
     public const string Usage = """
-        usage: CrowNest.Bench --worker-pid PID --results DIRECTORY [--rounds N]
+        usage: CrowNest.Bench --worker-pid PID --api-pid PID --results DIRECTORY [--rounds N]
         CROWNEST_API_URL and CROWNEST_API_KEY name the stack. Use bench/run.sh, which starts one of its own.
         """;
 
@@ -18,6 +18,7 @@ internal sealed record BenchOptions(int Rounds, int WorkerProcessId, string Resu
     {
         var rounds = 30;
         int? worker = null;
+        int? api = null;
         string? results = null;
         for (var i = 0; i + 1 < args.Length; i += 2)
         {
@@ -29,6 +30,9 @@ internal sealed record BenchOptions(int Rounds, int WorkerProcessId, string Resu
                 case "--worker-pid" when int.TryParse(args[i + 1], out var pid):
                     worker = pid;
                     break;
+                case "--api-pid" when int.TryParse(args[i + 1], out var pid):
+                    api = pid;
+                    break;
                 case "--results":
                     results = args[i + 1];
                     break;
@@ -37,6 +41,8 @@ internal sealed record BenchOptions(int Rounds, int WorkerProcessId, string Resu
             }
         }
 
-        return args.Length % 2 == 0 && worker is { } id && results is not null ? new BenchOptions(rounds, id, results) : null;
+        return args.Length % 2 == 0 && worker is { } id && api is { } apiId && results is not null
+            ? new BenchOptions(rounds, id, apiId, results)
+            : null;
     }
 }

@@ -30,6 +30,7 @@ internal sealed class Benchmark(BenchOptions options) : IDisposable
             await FloodAsync(cancellationToken);
             await ManyAtOnceAsync(cancellationToken);
             await IdleMemoryAsync(cancellationToken);
+            await new FileBenchmark(options, _client, _report).RunAsync(cancellationToken);
             return _report;
         }
         finally
@@ -66,7 +67,7 @@ internal sealed class Benchmark(BenchOptions options) : IDisposable
             await Docker.RemoveAllAsync(cancellationToken);
         }
 
-        AddRatio("create from a warm pool, through the API", ours, "`docker run -d`", docker, 1 / 10.0);
+        _report.AddRatio("create from a warm pool, through the API", ours, "`docker run -d`", docker, 1 / 10.0);
     }
 
     private async Task CreateColdAsync(CancellationToken cancellationToken)
@@ -80,7 +81,7 @@ internal sealed class Benchmark(BenchOptions options) : IDisposable
             await Docker.RemoveAllAsync(cancellationToken);
         }
 
-        AddRatio("create cold, through the API", ours, "engine create + start", docker, 1.3);
+        _report.AddRatio("create cold, through the API", ours, "engine create + start", docker, 1.3);
     }
 
     private async Task RunTrueAsync(CancellationToken cancellationToken)
@@ -96,7 +97,7 @@ internal sealed class Benchmark(BenchOptions options) : IDisposable
 
         await _client.Sandboxes.KillAsync(sandbox.Id, cancellationToken);
         await Docker.RemoveAllAsync(cancellationToken);
-        AddRatio("`commands/run` of `true`", ours, "`docker exec`", docker, 1 / 6.0);
+        _report.AddRatio("`commands/run` of `true`", ours, "`docker exec`", docker, 1 / 6.0);
     }
 
     private async Task TimeToInteractiveAsync(CancellationToken cancellationToken)
@@ -115,7 +116,7 @@ internal sealed class Benchmark(BenchOptions options) : IDisposable
             await docker.TimeAsync(() => Docker.RunOnceAsync(["node", "-v"], cancellationToken));
         }
 
-        AddRatio("create, run `node -v`, read the result", ours, "`docker run --rm IMAGE node -v`", docker, 1 / 4.0);
+        _report.AddRatio("create, run `node -v`, read the result", ours, "`docker run --rm IMAGE node -v`", docker, 1 / 4.0);
     }
 
     /// <summary>The process writes its own clock; both ends share the machine's.</summary>
@@ -145,10 +146,7 @@ internal sealed class Benchmark(BenchOptions options) : IDisposable
         var sandbox = await CreateFromPoolAsync(Create, null, cancellationToken);
         var container = await Docker.RunDetachedAsync(cancellationToken);
         Samples ours = new(), docker = new();
-        var before = Machine.ResidentMiB(options.WorkerProcessId);
-        var peak = before;
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var watch = WatchMemoryAsync(stop.Token);
+        using var memory = new MemoryWatch(options.WorkerProcessId);
         // The first floods are not timed: they meet code that is not compiled for speed yet, as the warm-up does for the other measures.
         for (var i = 0; i < 2; i++)
         {
@@ -161,34 +159,17 @@ internal sealed class Benchmark(BenchOptions options) : IDisposable
             await docker.TimeAsync(() => Docker.ExecToNowhereAsync(container, ["head", "-c", $"{FloodBytes}", "/dev/zero"], cancellationToken));
         }
 
-        await stop.CancelAsync();
-        await watch;
         await _client.Sandboxes.KillAsync(sandbox.Id, cancellationToken);
         await Docker.RemoveAllAsync(cancellationToken);
         double rate = FloodBytes / 1e6 / (ours.Median / 1000), dockerRate = FloodBytes / 1e6 / (docker.Median / 1000);
+        var growth = memory.GrowthMiB;
         _report.Add(new(
             "stdout 500 MB, from the process to the final record",
-            $"{rate:0} MB/s, worker +{peak - before:0} MiB",
+            $"{rate:0} MB/s, worker +{growth:0} MiB",
             $"{dockerRate:0} MB/s (`docker exec`)",
             $"{rate / dockerRate:0.0} times",
             "over 300 MB/s, flat memory",
-            rate > 300 && peak - before < 150));
-
-        async Task WatchMemoryAsync(CancellationToken stopped)
-        {
-            using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
-            try
-            {
-                while (await timer.WaitForNextTickAsync(stopped))
-                {
-                    peak = Math.Max(peak, Machine.ResidentMiB(options.WorkerProcessId));
-                }
-            }
-            catch (OperationCanceledException)
-            {
-                // The flood is over.
-            }
-        }
+            rate > 300 && growth < 150));
     }
 
     private async Task ManyAtOnceAsync(CancellationToken cancellationToken)
@@ -258,12 +239,4 @@ internal sealed class Benchmark(BenchOptions options) : IDisposable
 
     private Task<Command> RunAsync(string sandboxId, string command, CancellationToken cancellationToken) =>
         _client.Commands.RunAsync(sandboxId, new RunCommandRequest { Command = command }, cancellationToken: cancellationToken);
-
-    private void AddRatio(string measure, Samples ours, string dockerName, Samples docker, double target)
-    {
-        var ratio = ours.Median / docker.Median;
-        _report.Add(new(
-            measure, ours.ToString(), $"{docker} {dockerName}", ratio < 1 ? $"1/{1 / ratio:0.0}" : $"{ratio:0.00}",
-            target < 1 ? $"1/{1 / target:0} of {dockerName}" : $"at most {target:0.0} times", ratio <= target));
-    }
 }

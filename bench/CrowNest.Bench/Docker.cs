@@ -36,6 +36,18 @@ internal sealed class Docker : IDisposable
         return true;
     }
 
+    /// <summary><c>docker cp</c>, in or out.</summary>
+    public static Task<string> CopyAsync(string from, string to, CancellationToken cancellationToken) =>
+        CallAsync(["cp", from, to], cancellationToken);
+
+    /// <summary><c>docker cp</c> of a file to a pipe that nobody keeps.</summary>
+    public static Task<string> CopyToNowhereAsync(string from, CancellationToken cancellationToken) =>
+        CallAsync("sh", ["-c", "docker cp \"$1\" - > /dev/null", "sh", from], cancellationToken);
+
+    /// <summary><c>docker cp</c> of a file to the host, and its digest.</summary>
+    public static Task<string> CopyAndHashAsync(string from, string to, CancellationToken cancellationToken) =>
+        CallAsync("sh", ["-c", "docker cp \"$1\" \"$2\" && sync \"$2\" && sha256sum \"$2\"", "sh", from, to], cancellationToken);
+
     /// <summary><c>docker run --rm IMAGE command</c>.</summary>
     public static Task<string> RunOnceAsync(string[] command, CancellationToken cancellationToken) =>
         CallAsync(["run", "--rm", "--label", Label, "--network", "none", BenchOptions.Image, .. command], cancellationToken);

@@ -20,6 +20,15 @@ internal sealed class Report(string machine, DateTimeOffset at)
         Console.Error.WriteLine($"  {row.Measure}: {row.Ours} | Docker {row.Docker} | {row.Ratio} | {(row.Reached ? "reached" : "MISSED")} {row.Target}");
     }
 
+    /// <param name="target">Most that ours may take of Docker's time: below 1 a part of it.</param>
+    public void AddRatio(string measure, Samples ours, string dockerName, Samples docker, double target)
+    {
+        var ratio = ours.Median / docker.Median;
+        Add(new(
+            measure, ours.ToString(), $"{docker} {dockerName}", ratio < 1 ? $"1/{1 / ratio:0.0}" : $"{ratio:0.00}",
+            target < 1 ? $"1/{1 / target:0} of {dockerName}" : $"at most {target:0.0} times", ratio <= target));
+    }
+
     public override string ToString()
     {
         var text = new StringBuilder();

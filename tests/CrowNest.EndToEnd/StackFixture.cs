@@ -37,6 +37,9 @@ public sealed class StackFixture : IAsyncLifetime
     /// <summary>Where every process of the stack sends its traces.</summary>
     internal TraceCollector Traces { get; } = TraceCollector.Start();
 
+    /// <summary>The folder with the solution.</summary>
+    public static string Checkout { get; } = FindCheckout();
+
     public string ApiKey => _key;
 
     public string StateDirectory => _state;
@@ -120,6 +123,17 @@ public sealed class StackFixture : IAsyncLifetime
         await using var sql = database.CreateCommand("SELECT container_id FROM sandboxes WHERE id = $1");
         sql.Parameters.Add(new NpgsqlParameter { Value = sandboxId });
         return (string)(await sql.ExecuteScalarAsync())!;
+    }
+
+    private static string FindCheckout()
+    {
+        var folder = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(folder, "CrowNest.sln")))
+        {
+            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("The tests run outside a checkout.");
+        }
+
+        return folder;
     }
 
     /// <summary>Waits until the API answers again after a fault.</summary>
