@@ -4,7 +4,7 @@ namespace CrowNest.Agent.Files;
 /// <c>GET /files</c> (docs/protocols.md 2.4). Runs on <see cref="FileThreads"/>. Never holds more than twice as many names as are
 /// asked for, whatever the directory does, and no object per entry.
 /// </summary>
-internal sealed class DirectoryListing : IDisposable
+internal sealed class DirectoryListing
 {
     internal const int MaxDepth = 64;
     private const int BufferSize = 32 * 1024;
@@ -31,27 +31,17 @@ internal sealed class DirectoryListing : IDisposable
     internal static DirectoryListing Read(Workspace workspace, FilePath path, int depth, int maxEntries)
     {
         var listing = new DirectoryListing(workspace, path, maxEntries);
-        try
-        {
-            using var directory = workspace.OpenDirectory(path);
-            listing.Add(directory, [], depth);
-            listing._entries.Sort();
-            return listing;
-        }
-        catch
-        {
-            listing.Dispose();
-            throw;
-        }
+        using var directory = workspace.OpenDirectory(path);
+        listing.Add(directory, [], depth);
+        listing._entries.Sort();
+        return listing;
     }
 
     internal ReadOnlySpan<byte> PathOf(in Entry entry) => _entries.PathOf(entry);
 
-    public void Dispose() => _entries.Dispose();
-
     private void Add(Descriptor directory, byte[] prefix, int depth)
     {
-        using var names = ReadNames(directory, prefix);
+        var names = ReadNames(directory, prefix);
         byte[] path = new byte[prefix.Length + FileCalls.MaxName + 1];
         prefix.CopyTo(path, 0);
         for (int i = 0; i < names.Count; i++)
@@ -101,11 +91,7 @@ internal sealed class DirectoryListing : IDisposable
             if (names.Count >= 2L * wanted + 1024) names.Keep(wanted);
         }
         // A directory that was removed while it was read has no entries.
-        if (result < 0 && result != -FileCalls.ENOENT)
-        {
-            names.Dispose();
-            throw FileErrors.Of(result, EntryTable.Show(prefix));
-        }
+        if (result < 0 && result != -FileCalls.ENOENT) throw FileErrors.Of(result, EntryTable.Show(prefix));
         names.Keep(wanted);
         return names;
     }

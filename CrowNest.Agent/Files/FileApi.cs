@@ -25,7 +25,7 @@ internal static class FileApi
             var path = query.Text("path") is null ? Parse(workspace.AbsolutePath, "path") : Path(query);
             int depth = (int)query.Number("depth", 1, 1, DirectoryListing.MaxDepth);
             int most = (int)query.Number("maxEntries", DefaultMaxEntries, 1, MostEntries);
-            using var listing = await threads.RunAsync(() => DirectoryListing.Read(workspace, path, depth, most));
+            var listing = await threads.RunAsync(() => DirectoryListing.Read(workspace, path, depth, most));
             await FileListJson.AnswerAsync(http, listing, path.Absolute);
         });
         routes.MapGet("/files/stat", async http =>

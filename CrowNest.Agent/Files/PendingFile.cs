@@ -54,6 +54,7 @@ internal sealed class PendingFile : IDisposable
     /// <exception cref="AgentException">quota_exceeded, file_too_large</exception>
     internal void Append(ReadOnlySpan<byte> bytes)
     {
+        _workspace.Memory.Take(bytes.Length);
         int result = FileCalls.Write(_file!.Fd, bytes);
         if (result < 0) throw FileErrors.Of(result, _path.Absolute);
         _hash.Append(bytes);

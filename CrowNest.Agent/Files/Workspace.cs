@@ -35,6 +35,8 @@ internal sealed class Workspace
     /// <summary>O_PATH descriptor; never closed.</summary>
     internal int Root { get; }
 
+    internal MemoryRoom Memory { get; } = MemoryRoom.Open();
+
     /// <exception cref="IOException">there is no such directory</exception>
     internal static Workspace Open(string path)
     {

@@ -132,6 +132,27 @@ public sealed class FileRaceTests(ContainerFixture fixture) : IClassFixture<Cont
     }
 
     [Fact]
+    public async Task FullMemory_WritesAreRefusedAndTheAgentLives()
+    {
+        // The workspace has 128 MiB, of which the sandbox's memory does not hold as many.
+        await using var agent = await ContainerAgent.StartAsync(memory: "96m");
+        await agent.Client.ClaimAsync();
+        Assert.Equal("200", (await agent.Client.WriteFileAsync("f", "old")).Outcome);
+        byte[] tar = new TarBuilder().File("big", size: "00700000000").TarWithoutEnd();
+
+        Assert.Equal("429 quota_exceeded", (await agent.Client.WriteFileAsync("f", new byte[120 << 20])).Outcome);
+        Assert.All(
+            await Task.WhenAll(Enumerable.Range(0, 8).Select(i => agent.Client.WriteFileAsync($"g{i}", new byte[30 << 20]))),
+            answer => Assert.Contains(answer.Outcome, new[] { "200", "429 quota_exceeded" }));
+        await agent.Client.RunAsync("rm -f g*");
+        Assert.Equal("429 quota_exceeded", (await agent.Client.ExtractAsync(".", TarBuilder.Gzip([.. tar, .. new byte[117_440_512]]))).Outcome);
+
+        Assert.Equal(["f"], (await agent.Client.ListAsync(".")).Names);
+        Assert.Equal("old", (await agent.Client.ReadFileAsync("f")).Text);
+        Assert.Equal("200", (await agent.Client.WriteFileAsync("g", new byte[20 << 20])).Outcome);
+    }
+
+    [Fact]
     public async Task DeepAndWideTrees_AreArchivedAndSearchedInFlatMemory()
     {
         var d = await Client.PrepareAsync(

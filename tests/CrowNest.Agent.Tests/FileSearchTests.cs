@@ -86,6 +86,7 @@ public sealed class FileSearchTests(ContainerFixture fixture) : IClassFixture<Co
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "(", regex = true })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "(a)\\1", regex = true })).Outcome);
+        Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "((a{100}){100}){100}", regex = true })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "" })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, name = "*", maxResults = 0 })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, name = "*", timeoutMs = 1_000_000 })).Outcome);

@@ -33,6 +33,8 @@ internal sealed class ArchiveExtraction : ITarEntries, IDisposable
     public void Begin(TarEntry entry)
     {
         _entry = entry;
+        // An inode, and the last page of a file.
+        _workspace.Memory.Take(4096);
         var components = Components(entry.Name, entry);
         if (components.Count == 0)
         {
@@ -62,7 +64,11 @@ internal sealed class ArchiveExtraction : ITarEntries, IDisposable
         }
     }
 
-    public void Content(ReadOnlySpan<byte> bytes) => Check(FileCalls.Write(_file!.Fd, bytes), _entry!);
+    public void Content(ReadOnlySpan<byte> bytes)
+    {
+        _workspace.Memory.Take(bytes.Length);
+        Check(FileCalls.Write(_file!.Fd, bytes), _entry!);
+    }
 
     public void End()
     {

@@ -147,7 +147,7 @@ public sealed class ContainerAgent : AgentInstance
 
     internal override string InnerSocket => "/run/crownest/agent.sock";
 
-    internal static async Task<ContainerAgent> StartAsync(int window = 1 << 20)
+    internal static async Task<ContainerAgent> StartAsync(int window = 1 << 20, string memory = "512m")
     {
         var agent = new ContainerAgent();
         var binaries = await AgentBinaries.DirectoryAsync();
@@ -160,7 +160,7 @@ public sealed class ContainerAgent : AgentInstance
             "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL",
             "--security-opt", "no-new-privileges",
             "--security-opt", $"seccomp={AgentBinaries.Checkout}/CrowNest.Worker/Runtime/seccomp.json",
-            "--pids-limit", "256", "--memory", "512m", "--memory-swap", "512m",
+            "--pids-limit", "256", "--memory", memory, "--memory-swap", memory,
             "-v", $"{agent.SocketDirectory}:/run/crownest", "-v", $"{binaries}:/opt/crownest:ro",
             "-e", "AGENT_SECRET=must-not-leak", "--entrypoint", "/opt/crownest/crownest-agent",
         ];
