@@ -20,7 +20,7 @@ internal readonly ref struct TreeEntry
 /// </summary>
 internal sealed class TreeWalk : IDisposable
 {
-    private const int BufferSize = 8 * 1024;
+    private const int BufferSize = 4 * 1024;
 
     private readonly Stack<(DirectoryReader Reader, byte[] Path)> _levels = new();
     private readonly int _maxDepth;
