@@ -1,4 +1,5 @@
 using CrowNest.Contracts;
+using CrowNest.Worker.WorkspaceRuns;
 
 namespace CrowNest.Worker;
 
@@ -83,6 +84,9 @@ internal sealed class WorkerOptions
     public TimeSpan SweepInterval { get; set; } = TimeSpan.FromMilliseconds(250);
     public TimeSpan ReapInterval { get; set; } = TimeSpan.FromSeconds(10);
     public TimeSpan TemplateScanInterval { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Workspace runs.</summary>
+    public RunOptions Runs { get; set; } = new();
 
     /// <summary>Warm sandboxes wanted of a template's newest version.</summary>
     public int WarmTarget(string slug) =>

@@ -44,6 +44,11 @@ internal sealed class WorkerOptionsValidation : IValidateOptions<WorkerOptions>
         Check(options.BlockedRanges.All(range => IPNetwork.TryParse(range, out _)), "BlockedRanges must be IPv4 ranges");
         Check(options is { SweepInterval.Ticks: > 0, ReapInterval.Ticks: > 0, TemplateScanInterval.Ticks: > 0 },
             "the intervals must be positive");
+        foreach (var rule in options.Runs.Faults())
+        {
+            Check(holds: false, $"Runs: {rule}");
+        }
+
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
 
         void Check(bool holds, string rule)

@@ -10,6 +10,7 @@ using CrowNest.Worker.Files;
 using CrowNest.Worker.Fleet;
 using CrowNest.Worker.Http;
 using CrowNest.Worker.Sandboxes;
+using CrowNest.Worker.WorkspaceRuns;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Worker;
@@ -40,6 +41,7 @@ internal static class WorkerServices
         services.AddFiles();
         services.AddArtifacts();
         services.AddCommands();
+        services.AddWorkspaceRuns();
         return builder;
     }
 

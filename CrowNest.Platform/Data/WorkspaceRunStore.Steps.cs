@@ -25,10 +25,27 @@ public sealed partial class WorkspaceRunStore
             """,
             [told], cancellationToken, new NpgsqlParameter("now", now));
 
-    /// <summary>Names the sandbox before it is made, so that a crash leaves none that nobody knows of.</summary>
+    /// <summary>
+    /// Names the sandbox before it is made, so that a crash leaves none that nobody knows of. Also instead of one that was lost before the
+    /// command was started in it.
+    /// </summary>
     public Task<WorkspaceRunRow?> AssignSandboxAsync(string id, string workerId, string sandboxId, CancellationToken cancellationToken) =>
-        ChangeAsync(id, "sandbox_id = @sandbox", $"r.claimed_by = @worker AND r.status = '{WorkspaceRunStatus.Starting}'", [],
-            cancellationToken, new("sandbox", sandboxId), new("worker", workerId));
+        ChangeAsync(id, "sandbox_id = @sandbox", $"r.claimed_by = @worker AND {BeforeCommand}", [], cancellationToken,
+            new("sandbox", sandboxId), new("worker", workerId));
+
+    /// <summary>
+    /// Takes the sandbox that the caller named; null also when it is busy, or another run's. Two runs that ask at the same moment would
+    /// both get it: only the worker that has the sandbox asks, one run after the other.
+    /// </summary>
+    public Task<WorkspaceRunRow?> AssignWarmSandboxAsync(string id, string workerId, string sandboxId, CancellationToken cancellationToken) =>
+        ChangeAsync(id, "sandbox_id = @sandbox",
+            $"""
+            r.claimed_by = @worker AND {BeforeCommand} AND r.warm_sandbox_id = @sandbox
+            AND NOT EXISTS (SELECT FROM commands c WHERE c.sandbox_id = @sandbox AND c.finished_at IS NULL)
+            AND NOT EXISTS (SELECT FROM workspace_runs o
+                            WHERE o.closed_at IS NULL AND o.started_at IS NOT NULL AND o.sandbox_id = @sandbox AND o.id <> r.id)
+            """,
+            [], cancellationToken, new("sandbox", sandboxId), new("worker", workerId));
 
     /// <summary>A step of the worker that carries it: <c>extracting</c>, <c>running</c> or <c>collecting</c>.</summary>
     public Task<WorkspaceRunRow?> AdvanceAsync(
@@ -125,6 +142,11 @@ public sealed partial class WorkspaceRunStore
     public Task<WorkspaceRunRow?> CloseAsync(string id, WorkspaceRunEvent terminal, DateTimeOffset now, CancellationToken cancellationToken) =>
         ChangeAsync(id, "closed_at = @now", "r.closed_at IS NULL AND r.evidence_key IS NOT NULL AND r.finished_at IS NOT NULL", [terminal],
             cancellationToken, new NpgsqlParameter("now", now));
+
+    private const string BeforeCommand = $"""
+        r.status IN ('{WorkspaceRunStatus.Starting}', '{WorkspaceRunStatus.Extracting}')
+        AND NOT EXISTS (SELECT FROM commands c WHERE c.id = r.command_id)
+        """;
 
     /// <summary>The platform has done its part unless the failure is the platform's.</summary>
     private static bool OrchestrationSucceeded(WorkspaceRunEnd end) =>

@@ -68,4 +68,7 @@ public sealed class ObjectStoreException : Exception
         : base(message, innerException)
     {
     }
+
+    /// <summary>The object is there and is not what it should be: trying again will not help.</summary>
+    public bool IsDamaged { get; init; }
 }

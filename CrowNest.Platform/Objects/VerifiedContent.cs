@@ -43,7 +43,7 @@ internal sealed class VerifiedContent(Stream inner, long length, string sha256) 
             _found ??= Convert.ToHexStringLower(_hash.GetHashAndReset());
             if (!string.Equals(_found, sha256, StringComparison.OrdinalIgnoreCase))
             {
-                throw new ObjectStoreException($"The object's SHA-256 is {_found} instead of {sha256}.");
+                throw new ObjectStoreException($"The object's SHA-256 is {_found} instead of {sha256}.") { IsDamaged = true };
             }
         }
 

@@ -48,6 +48,9 @@ internal sealed record AgentCommandList(IReadOnlyList<AgentCommandState>? Comman
 
 internal sealed record AgentCancel(string Mode, int? GraceMs);
 
+/// <summary>Answer to an extraction.</summary>
+internal sealed record AgentExtracted(long Entries, long Bytes);
+
 internal sealed record AgentError(AgentErrorBody? Error);
 
 internal sealed record AgentErrorBody(string? Code, string? Message);
@@ -63,4 +66,5 @@ internal sealed record AgentErrorBody(string? Code, string? Message);
 [JsonSerializable(typeof(AgentCancel))]
 [JsonSerializable(typeof(AgentError))]
 [JsonSerializable(typeof(AgentFile))]
+[JsonSerializable(typeof(AgentExtracted))]
 internal sealed partial class AgentJson : JsonSerializerContext;

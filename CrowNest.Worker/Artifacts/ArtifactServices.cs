@@ -8,6 +8,7 @@ internal static class ArtifactServices
         services.AddSingleton<ArtifactExport>();
         services.AddHostedService(provider => provider.GetRequiredService<ArtifactExport>());
         services.AddSingleton<ObjectImport>();
+        services.AddSingleton<EntryExport>();
         services.AddSingleton<CommandCollection>();
         return services;
     }

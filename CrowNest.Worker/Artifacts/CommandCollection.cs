@@ -1,23 +1,15 @@
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
-using CrowNest.Platform.Files;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Objects;
 using CrowNest.Worker.Http;
 using CrowNest.Worker.Sandboxes;
 using Npgsql;
 
 namespace CrowNest.Worker.Artifacts;
 
-/// <summary>
-/// Exports what a final command was to be collected of (api.md 5.4). Each entry's artifact has an id that follows from command and position,
-/// so that whoever repeats a collection finds what is done already.
-/// </summary>
+/// <summary>Exports what a final command was to be collected of (api.md 5.4).</summary>
 internal sealed partial class CommandCollection(
-    ArtifactStore artifacts, ArtifactExport export, CommandStore commands, TimeProvider clock, ILogger<CommandCollection> logger)
+    EntryExport export, CommandStore commands, TimeProvider clock, ILogger<CommandCollection> logger)
 {
-    /// <summary>stateset.md 3.1.</summary>
-    private const int MaxRemotePathBytes = 1024;
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
 
@@ -58,25 +50,19 @@ internal sealed partial class CommandCollection(
     private async Task<CollectFailure?> CollectEntryAsync(
         CommandRow command, CollectPlan plan, int index, LiveSandbox sandbox, DateTimeOffset giveUpStorage, CancellationToken stopping)
     {
-        var item = plan.Entries[index];
-        if (WorkspacePath.Normalize(item.Path) is not { } path)
-        {
-            return new CollectFailure(ErrorCodes.PathOutsideWorkspace, $"The path is outside {Limits.Workspace}.", item.Path);
-        }
-
+        var entry = new ExportEntry(command.Id, index, command.OrgId, plan.Entries[index], plan.RetentionMs, plan.MaxBytes);
         for (var pause = FirstPause; ; pause = 2 * pause < LongestPause ? 2 * pause : LongestPause)
         {
             stopping.ThrowIfCancellationRequested();
             try
             {
-                return await ExportAsync(command, plan, index, path, sandbox, stopping);
+                return await export.RunAsync(entry, sandbox, stopping);
             }
             catch (WorkerException failure)
             {
-                if (failure.Code != ErrorCodes.DownloadExportFailed || clock.GetUtcNow() + pause >= giveUpStorage)
+                if (clock.GetUtcNow() + pause >= giveUpStorage)
                 {
-                    var code = failure.Code is ErrorCodes.FileNotFound or ErrorCodes.PathOutsideWorkspace ? failure.Code : CollectFailure.Failed;
-                    return new CollectFailure(code, failure.Message, item.Path);
+                    return new CollectFailure(CollectFailure.Failed, failure.Message, entry.Item.Path);
                 }
 
                 LogTriedAgain(failure, command.Id, index);
@@ -87,49 +73,13 @@ internal sealed partial class CommandCollection(
                 LogTriedAgain(failure, command.Id, index);
                 if (sandbox.Ended.IsCancellationRequested)
                 {
-                    return new CollectFailure(CollectFailure.Failed, "The sandbox was gone before the file could be exported.", item.Path);
+                    return new CollectFailure(
+                        CollectFailure.Failed, "The sandbox was gone before the file could be exported.", entry.Item.Path);
                 }
             }
 
             await Task.Delay(pause, clock, stopping);
         }
-    }
-
-    private async Task<CollectFailure?> ExportAsync(
-        CommandRow command, CollectPlan plan, int index, string path, LiveSandbox sandbox, CancellationToken stopping)
-    {
-        var id = Ids.Derive(Ids.Artifact, $"{command.Id}/{index}");
-        var key = ObjectKey.Artifact(command.OrgId, id);
-        var present = await artifacts.FindAsync(id, stopping);
-        if (present is { State: ArtifactStates.Stored } or { SizeBytes: not null })
-        {
-            // A former process had stored it; that its owner may have deleted it since is no failure.
-            return null;
-        }
-
-        if (present is null)
-        {
-            var now = clock.GetUtcNow();
-            var below = WorkspacePath.Below(path);
-            var name = plan.Entries[index].Name ?? path[(path.LastIndexOf('/') + 1)..];
-            await artifacts.InsertAsync(
-                new NewArtifact
-                {
-                    Id = id,
-                    SandboxId = sandbox.Id,
-                    Name = name,
-                    ObjectKey = key,
-                    ContentType = MediaTypes.Of(name) is var type && type != MediaTypes.Unknown ? type : MediaTypes.Of(path),
-                    SourcePath = path,
-                    RemotePath = IsRemotePath(below) ? below : null,
-                    CreatedAt = now,
-                    RetentionExpiresAt = now.AddMilliseconds(plan.RetentionMs),
-                },
-                stopping);
-        }
-
-        await export.StoreAsync(sandbox, new StoreArtifact(id, key, path, plan.MaxBytes));
-        return null;
     }
 
     /// <summary>Writes the end until it is written; the row that stands, which is another's when the sandbox ended first.</summary>
@@ -158,10 +108,6 @@ internal sealed partial class CommandCollection(
             await Task.Delay(pause, clock, stopping);
         }
     }
-
-    /// <summary>Whether a path of the workspace can be filed as it is (stateset.md 3.1).</summary>
-    private static bool IsRemotePath(string path) =>
-        path.Length > 0 && System.Text.Encoding.UTF8.GetByteCount(path) <= MaxRemotePathBytes && !path.Any(c => char.IsControl(c) || c == '\\');
 
     [LoggerMessage(6321, LogLevel.Information, "Command {CommandId}: entry {Index} is not collected: {Code} {Reason}")]
     private partial void LogEntryFailed(string commandId, int index, string code, string reason);

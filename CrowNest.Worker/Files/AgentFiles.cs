@@ -13,6 +13,9 @@ internal sealed class AgentFiles(TimeProvider clock)
     private const long MaxStatBytes = 64 * 1024;
     private static readonly TimeSpan Answer = TimeSpan.FromSeconds(30);
 
+    /// <summary>The last files of an archive are written after its body has arrived.</summary>
+    private static readonly TimeSpan Extracted = TimeSpan.FromSeconds(90);
+
     /// <summary>How long an agent may neither take nor give a byte of a file.</summary>
     internal TimeSpan Stall { get; set; } = TimeSpan.FromSeconds(60);
 
@@ -27,7 +30,7 @@ internal sealed class AgentFiles(TimeProvider clock)
         try
         {
             patience.Expect(Answer);
-            using var request = new HttpRequestMessage(HttpMethod.Get, Query(("path", path), ("maxBytes", $"{maxBytes}")));
+            using var request = new HttpRequestMessage(HttpMethod.Get, Query("content", ("path", path), ("maxBytes", $"{maxBytes}")));
             response = await agent.OpenAsync(request, patience);
             CheckStatus(response);
             var head = FileHead.Read(response, maxBytes);
@@ -48,7 +51,7 @@ internal sealed class AgentFiles(TimeProvider clock)
         using var patience = new AgentPatience(clock, cancellationToken);
         using var body = new RelayedContent(content, import.SizeBytes, "application/octet-stream", Stall, Answer, patience);
         using var request = new HttpRequestMessage(HttpMethod.Put, Query(
-            ("path", import.Path), ("overwrite", Flag(import.Overwrite)), ("createParents", Flag(import.CreateParents)),
+            "content", ("path", import.Path), ("overwrite", Flag(import.Overwrite)), ("createParents", Flag(import.CreateParents)),
             ("maxBytes", $"{import.SizeBytes}"), ("sha256", import.Sha256)))
         {
             Content = body,
@@ -74,6 +77,42 @@ internal sealed class AgentFiles(TimeProvider clock)
         }
     }
 
+    /// <summary>
+    /// Extracts a gzip-compressed tar into a directory (api.md 10.6). A <paramref name="content"/> that fails ends it, and its exception
+    /// passes; what was extracted by then stays.
+    /// </summary>
+    /// <param name="maxBytes">Ceiling of what comes out, like <paramref name="maxEntries"/>: <c>archive_too_large</c>.</param>
+    public async Task<AgentExtracted> ExtractAsync(
+        AgentClient agent, string path, Stream content, long length, long maxBytes, int maxEntries, CancellationToken cancellationToken)
+    {
+        using var patience = new AgentPatience(clock, cancellationToken);
+        using var body = new RelayedContent(content, length, "application/gzip", Stall, Extracted, patience);
+        using var request = new HttpRequestMessage(
+            HttpMethod.Put, Query("archive", ("path", path), ("maxBytes", $"{maxBytes}"), ("maxEntries", $"{maxEntries}")))
+        {
+            Content = body,
+        };
+        patience.Expect(Answer);
+        try
+        {
+            using var response = await agent.OpenAsync(request, patience);
+            CheckStatus(response);
+            await using var answer = await AgentBody.OpenAsync(response, MaxStatBytes, eachRead: null, patience);
+            var extracted = await JsonSerializer.DeserializeAsync(answer, AgentJson.Default.AgentExtracted, patience.Token);
+            return extracted is { Entries: >= 0, Bytes: >= 0 } && extracted.Entries <= maxEntries && extracted.Bytes <= maxBytes
+                ? extracted
+                : throw new AgentUnavailableException("The agent tells of more than was allowed.") { BrokeProtocol = true };
+        }
+        catch (AgentUnavailableException) when (body.SourceFailure is { } failure)
+        {
+            throw failure;
+        }
+        catch (JsonException exception)
+        {
+            throw new AgentUnavailableException("The agent's answer is not the protocol's.", exception) { BrokeProtocol = true };
+        }
+    }
+
     private static void CheckStatus(HttpResponseMessage response)
     {
         if (response.StatusCode != HttpStatusCode.OK)
@@ -84,7 +123,7 @@ internal sealed class AgentFiles(TimeProvider clock)
 
     private static string Flag(bool value) => value ? "true" : "false";
 
-    private static Uri Query(params (string Name, string Value)[] query) => new(
-        "http://agent/files/content?" + string.Join('&', query.Select(q => $"{q.Name}={Uri.EscapeDataString(q.Value)}")),
+    private static Uri Query(string route, params (string Name, string Value)[] query) => new(
+        $"http://agent/files/{route}?" + string.Join('&', query.Select(q => $"{q.Name}={Uri.EscapeDataString(q.Value)}")),
         new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
 }

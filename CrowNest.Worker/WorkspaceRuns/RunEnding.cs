@@ -1,0 +1,113 @@
+using CrowNest.Contracts;
+using CrowNest.Platform.Data;
+using CrowNest.Platform.Objects;
+using CrowNest.Platform.WorkspaceRuns;
+
+namespace CrowNest.Worker.WorkspaceRuns;
+
+/// <summary>
+/// The end of a run: evidence and final status, cleanup, <c>terminal</c>, and then away with the archive. While the object store is away the
+/// run waits, says so, and tries for ever: without evidence there is no end.
+/// </summary>
+internal sealed partial class RunEnding(
+    RunClosing closing, RunCommand command, RunSandboxes sandboxes, IObjectStore objects, TimeProvider clock, ILogger<RunEnding> logger)
+{
+    private const int ArchiveAttempts = 10;
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(15);
+
+    /// <summary>Stores the evidence; the run is final afterwards, as its verdict says or, when a cancel was first, as canceled.</summary>
+    public async Task FinishAsync(CarriedRun run, CancellationToken stopping)
+    {
+        // Nothing of it runs when the run says that it is over.
+        await command.StopAsync(run, stopping);
+        if (run.Row.Status == WorkspaceRunStatus.Canceled && IsToBeCleanedUp(run))
+        {
+            await sandboxes.DestroyAsync(run, stopping);
+        }
+
+        using var stage = RunStage.Enter(run, "evidence", clock);
+        for (var pause = FirstPause; ; pause = 2 * pause < LongestPause ? 2 * pause : LongestPause)
+        {
+            var now = clock.GetUtcNow();
+            try
+            {
+                var end = run.Verdict is { } verdict
+                    ? verdict with { FinishedAt = now }
+                    : new WorkspaceRunEnd(run.Row.Status, run.Row.FinishedAt ?? now, run.Row.FailureReason, run.Row.FailureMessage);
+                await run.AcceptAsync(await closing.FinishAsync(run.Id, run.WorkerId, end, stopping));
+                LogFinished(run.Id, run.Row.Status, run.Row.FailureReason);
+                return;
+            }
+            catch (ObjectStoreException failure)
+            {
+                LogStorageAway(failure, run.Id, pause);
+                await run.TellAsync("The evidence can not be stored now; it is tried again.", stopping);
+            }
+
+            await Task.Delay(pause, clock, stopping);
+        }
+    }
+
+    /// <summary>Cleans up behind a final run with evidence, and says that this was all.</summary>
+    public async Task CloseAsync(CarriedRun run, CancellationToken stopping)
+    {
+        if (IsToBeCleanedUp(run))
+        {
+            using var stage = RunStage.Enter(run, "cleanup", clock);
+            var gone = await sandboxes.DestroyAsync(run, stopping);
+            if (!gone)
+            {
+                LogNotCleanedUp(run.Id, run.Row.SandboxId);
+            }
+
+            await run.SaveCleanupAsync(gone ? WorkspaceRunCleanup.Succeeded : WorkspaceRunCleanup.Failed, stopping);
+        }
+
+        await run.AcceptAsync(await closing.CloseAsync(run.Id, stopping));
+        var row = run.Row;
+        RunMetrics.Duration.Record(
+            (row.FinishedAt!.Value - row.StartedAt!.Value).TotalMilliseconds, new KeyValuePair<string, object?>("status", row.Status),
+            new KeyValuePair<string, object?>("reason", row.FailureReason));
+        await RemoveArchiveAsync(run, stopping);
+    }
+
+    private static bool IsToBeCleanedUp(CarriedRun run) => run.Row.CleanupStatus == WorkspaceRunCleanup.Pending;
+
+    private async Task RemoveArchiveAsync(CarriedRun run, CancellationToken stopping)
+    {
+        if (run.Row.ArchiveKey is not { } key)
+        {
+            return;
+        }
+
+        var pause = FirstPause;
+        for (var attempt = 1; attempt <= ArchiveAttempts; attempt++)
+        {
+            try
+            {
+                await objects.DeleteAsync(key, stopping);
+                return;
+            }
+            catch (ObjectStoreException failure)
+            {
+                LogArchiveLeft(failure, run.Id, key);
+            }
+
+            await Task.Delay(pause, clock, stopping);
+            pause = 2 * pause < LongestPause ? 2 * pause : LongestPause;
+        }
+    }
+
+    [LoggerMessage(2460, LogLevel.Information, "Run {RunId} is {Status} {Reason}")]
+    private partial void LogFinished(string runId, string status, string? reason);
+
+    [LoggerMessage(2461, LogLevel.Warning, "The evidence of run {RunId} can not be stored; next attempt in {Pause}")]
+    private partial void LogStorageAway(Exception exception, string runId, TimeSpan pause);
+
+    [LoggerMessage(2462, LogLevel.Error, "Run {RunId}: sandbox {SandboxId} is not gone; the sweep goes on with it")]
+    private partial void LogNotCleanedUp(string runId, string? sandboxId);
+
+    [LoggerMessage(2463, LogLevel.Warning, "Run {RunId}: the archive {Key} could not be removed yet")]
+    private partial void LogArchiveLeft(Exception exception, string runId, string key);
+}

@@ -1,0 +1,273 @@
+using System.Collections.Concurrent;
+using CrowNest.Contracts;
+using CrowNest.Platform.Data;
+using CrowNest.Platform.Fleet;
+using CrowNest.Worker.Http;
+using CrowNest.Worker.Sandboxes;
+using Microsoft.Extensions.Options;
+
+namespace CrowNest.Worker.WorkspaceRuns;
+
+/// <summary>The sandbox of a run: one of its own, or the warm one that its caller named.</summary>
+internal sealed partial class RunSandboxes(
+    SandboxStore sandboxes, LiveSandboxes live, SandboxStarter starter, SandboxEndings endings, NodeCapacity capacity,
+    IOptions<WorkerOptions> options, TimeProvider clock, ILogger<RunSandboxes> logger) : IDisposable
+{
+    /// <summary>Sandboxes that are lost before their command runs, or can not be made, until the run gives up.</summary>
+    private const int MaxLost = 3;
+    private const int DestroyAttempts = 8;
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan ShortPause = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>A warm sandbox whose row is ready and that is not here is about to be adopted, or has just ended.</summary>
+    private static readonly TimeSpan AdoptionPatience = TimeSpan.FromSeconds(15);
+
+    /// <summary>Each warm sandbox is taken by one run after the other (<see cref="WorkspaceRunStore.AssignWarmSandboxAsync"/>).</summary>
+    private readonly SemaphoreSlim _assigning = new(1);
+    private readonly ConcurrentDictionary<string, long> _missingSince = new();
+
+    /// <summary>The live sandbox of the run; the one it has already when that is still there.</summary>
+    /// <exception cref="RunFailedException">There is none, and none will be.</exception>
+    public async Task<LiveSandbox> ObtainAsync(CarriedRun run, CancellationToken cancellationToken)
+    {
+        using var stage = RunStage.Enter(run, "sandbox", clock);
+        try
+        {
+            while (true)
+            {
+                var sandbox = run.HasOwnSandbox
+                    ? await TryObtainOwnAsync(run, cancellationToken)
+                    : await TryObtainWarmAsync(run, run.Row.WarmSandboxId!, cancellationToken);
+                if (sandbox is not null)
+                {
+                    stage.SetTag("crownest.sandbox_id", sandbox.Id);
+                    return sandbox;
+                }
+            }
+        }
+        finally
+        {
+            _missingSince.TryRemove(run.Id, out _);
+            // Live, it is counted by the node itself; else the run fails or is looked at again.
+            run.WantsRoom = false;
+        }
+    }
+
+    /// <summary>Ends the run's own sandbox, however far it has come.</summary>
+    /// <returns>false when it is still there; its row then says <c>expiring</c>, and the sweep goes on with it.</returns>
+    public async Task<bool> DestroyAsync(CarriedRun run, CancellationToken cancellationToken)
+    {
+        if (run.Row.SandboxId is not { } id)
+        {
+            return true;
+        }
+
+        for (var attempt = 1; ; attempt++)
+        {
+            if (await sandboxes.FindAsync(id, cancellationToken) is not { } row || !SandboxStates.IsLive(row.State))
+            {
+                return true;
+            }
+
+            await sandboxes.MarkExpiringAsync(id, DestroyedReason.PlatformCleanup, cancellationToken);
+            try
+            {
+                // Of a node that was lost the API closes the row.
+                if (row.WorkerId is null || row.WorkerId == run.WorkerId)
+                {
+                    await endings.DestroyAsync(id).WaitAsync(cancellationToken);
+                }
+            }
+            catch (Exception exception) when (exception is not OperationCanceledException)
+            {
+                LogNotDestroyed(exception, id, run.Id, attempt);
+            }
+
+            if (attempt == DestroyAttempts)
+            {
+                return await sandboxes.FindAsync(id, cancellationToken) is not { } left || !SandboxStates.IsLive(left.State);
+            }
+
+            if (await sandboxes.FindAsync(id, cancellationToken) is { } still && SandboxStates.IsLive(still.State))
+            {
+                await Task.Delay(attempt * Pause, clock, cancellationToken);
+            }
+        }
+    }
+
+    public void Dispose() => _assigning.Dispose();
+
+    /// <returns>null: look again.</returns>
+    private async Task<LiveSandbox?> TryObtainOwnAsync(CarriedRun run, CancellationToken cancellationToken)
+    {
+        if (run.Row.SandboxId is not { } id)
+        {
+            await run.AssignSandboxAsync(Ids.New(Ids.Sandbox), cancellationToken);
+            return null;
+        }
+
+        switch (await sandboxes.FindAsync(id, cancellationToken))
+        {
+            case null:
+                await AnnounceAsync(run, id, cancellationToken);
+                return null;
+            case { State: SandboxStatus.Creating }:
+                return await StartAsync(run, id, cancellationToken);
+            case { State: SandboxStatus.Ready } when live.TryGet(id, out var sandbox):
+                return sandbox;
+            case { State: SandboxStatus.Starting } when starter.IsStarting(id):
+                await Task.Delay(ShortPause, clock, cancellationToken);
+                return null;
+            case { } lost:
+                await ReplaceAsync(run, lost, cancellationToken);
+                return null;
+        }
+    }
+
+    /// <summary>Writes the sandbox's row, as soon as the organization's ceiling and this node have room for it.</summary>
+    private async Task AnnounceAsync(CarriedRun run, string id, CancellationToken cancellationToken)
+    {
+        var row = run.Row;
+        if (capacity.Running >= capacity.Limit)
+        {
+            await WaitAsync(run, $"The node is full: it takes {capacity.Limit} sandboxes at once.", cancellationToken);
+            return;
+        }
+
+        var sandbox = new NewSandbox
+        {
+            Id = id,
+            OrgId = row.OrgId,
+            ProjectId = row.ProjectId,
+            TemplateId = row.TemplateId,
+            TemplateVersionId = row.TemplateVersionId,
+            Network = row.Allowance.Network,
+            Cpus = row.Allowance.Cpus,
+            MemoryMb = row.Allowance.MemoryMb,
+            TtlMs = row.TimeoutMs + (long)options.Value.Runs.SandboxMargin.TotalMilliseconds,
+            CreatedAt = clock.GetUtcNow(),
+            Metadata = new Dictionary<string, string> { ["workspaceRunId"] = row.Id },
+        };
+        if (await sandboxes.InsertAsync(sandbox, row.Allowance.ConcurrentSandboxes, null, cancellationToken) is { } current)
+        {
+            // Others may have the room meanwhile: what waits here does not need it.
+            run.WantsRoom = false;
+            await WaitAsync(
+                run, $"The organization has {current} live sandboxes; its plan allows {row.Allowance.ConcurrentSandboxes}.", cancellationToken);
+        }
+    }
+
+    private async Task<LiveSandbox?> StartAsync(CarriedRun run, string id, CancellationToken cancellationToken)
+    {
+        var row = run.Row;
+        try
+        {
+            await starter.StartAsync(new StartSandbox
+            {
+                SandboxId = id,
+                OrgId = row.OrgId,
+                ProjectId = row.ProjectId,
+                TemplateId = row.TemplateId,
+                TemplateVersionId = row.TemplateVersionId,
+                Network = row.Allowance.Network,
+                Cpus = row.Allowance.Cpus,
+                MemoryMb = row.Allowance.MemoryMb,
+            }).WaitAsync(cancellationToken);
+            return live.TryGet(id, out var sandbox) ? sandbox : null;
+        }
+        catch (WorkerException refusal) when (refusal.Code == ErrorCodes.QuotaExceeded)
+        {
+            await WaitAsync(run, refusal.Message, cancellationToken);
+        }
+        catch (WorkerException failure)
+        {
+            // The row says the same, and is replaced.
+            LogNotStarted(failure, id, run.Id);
+        }
+
+        return null;
+    }
+
+    /// <summary>Another one instead of a sandbox that failed, ended, or is on a node that was lost.</summary>
+    private async Task ReplaceAsync(CarriedRun run, SandboxRow lost, CancellationToken cancellationToken)
+    {
+        if (SandboxStates.IsLive(lost.State))
+        {
+            await sandboxes.MarkExpiringAsync(lost.Id, DestroyedReason.PlatformCleanup, cancellationToken);
+        }
+
+        LogReplaced(lost.Id, run.Id, lost.State, lost.FailureMessage);
+        if (++run.LostSandboxes >= MaxLost)
+        {
+            throw Unavailable(run, lost.FailureMessage ?? "The sandbox ended before the command was started.");
+        }
+
+        await run.AssignSandboxAsync(Ids.New(Ids.Sandbox), cancellationToken);
+    }
+
+    private async Task<LiveSandbox?> TryObtainWarmAsync(CarriedRun run, string id, CancellationToken cancellationToken)
+    {
+        var row = await sandboxes.FindAsync(id, cancellationToken);
+        if (row is null || row.ExpiresAt <= clock.GetUtcNow()
+            || row.State is SandboxStatus.Expiring or SandboxStatus.Destroyed or SandboxStatus.Failed)
+        {
+            throw Unavailable(run, $"Sandbox {id} has ended.");
+        }
+
+        if (row.State != SandboxStatus.Ready || !live.TryGet(id, out var sandbox))
+        {
+            if (clock.GetElapsedTime(_missingSince.GetOrAdd(run.Id, _ => clock.GetTimestamp())) > AdoptionPatience)
+            {
+                throw Unavailable(run, $"Sandbox {id} is not on its node.");
+            }
+
+            await Task.Delay(ShortPause, clock, cancellationToken);
+            return null;
+        }
+
+        if (run.Row.SandboxId != id)
+        {
+            await _assigning.WaitAsync(cancellationToken);
+            try
+            {
+                if (!await run.TryAssignWarmSandboxAsync(id, cancellationToken))
+                {
+                    throw new RunFailedException(
+                        WorkspaceRunFailure.SandboxConflict, $"Sandbox {id} is busy, or used by another workspace run.");
+                }
+            }
+            finally
+            {
+                _assigning.Release();
+            }
+        }
+
+        return sandbox;
+    }
+
+    /// <summary>Waits for room, for a bounded time, and says so.</summary>
+    private async Task WaitAsync(CarriedRun run, string why, CancellationToken cancellationToken)
+    {
+        var wait = options.Value.Runs.SandboxWait;
+        if (clock.GetUtcNow() - run.Row.StartedAt!.Value >= wait)
+        {
+            throw Unavailable(run, $"There was no room for a sandbox within {wait}. {why}");
+        }
+
+        await run.TellAsync($"Waiting for a sandbox. {why}", cancellationToken);
+        await Task.Delay(Pause, clock, cancellationToken);
+    }
+
+    /// <summary>api.md 10.2: only a run that is <c>starting</c> may fail with <c>sandbox_unavailable</c>.</summary>
+    private static RunFailedException Unavailable(CarriedRun run, string message) => new(
+        run.Row.Status == WorkspaceRunStatus.Starting ? WorkspaceRunFailure.SandboxUnavailable : WorkspaceRunFailure.InternalError, message);
+
+    [LoggerMessage(2420, LogLevel.Warning, "Sandbox {SandboxId} of run {RunId} could not be started")]
+    private partial void LogNotStarted(Exception exception, string sandboxId, string runId);
+
+    [LoggerMessage(2421, LogLevel.Warning, "Sandbox {SandboxId} of run {RunId} is {State} and replaced: {Reason}")]
+    private partial void LogReplaced(string sandboxId, string runId, string state, string? reason);
+
+    [LoggerMessage(2422, LogLevel.Warning, "Sandbox {SandboxId} of run {RunId} is not destroyed yet, attempt {Attempt}")]
+    private partial void LogNotDestroyed(Exception exception, string sandboxId, string runId, int attempt);
+}
