@@ -13,7 +13,6 @@ namespace CrowNest.Dashboard.Components;
 /// </summary>
 public abstract class LivePage : ComponentBase, IAsyncDisposable
 {
-    private static readonly TimeSpan RefreshInterval = TimeSpan.FromSeconds(2);
     private readonly CancellationTokenSource _leaving = new();
     private TaskCompletionSource _wake = new();
     private Task _refreshing = Task.CompletedTask;
@@ -36,6 +35,9 @@ public abstract class LivePage : ComponentBase, IAsyncDisposable
 
     /// <summary>Whether there is still something to ask for.</summary>
     protected virtual bool IsSettled => false;
+
+    /// <summary>Time between two questions.</summary>
+    protected virtual TimeSpan RefreshInterval => TimeSpan.FromSeconds(2);
 
     protected abstract Task LoadAsync(CrowNestClient api, CancellationToken cancellationToken);
 
@@ -67,6 +69,9 @@ public abstract class LivePage : ComponentBase, IAsyncDisposable
         _wake.TrySetResult();
     }
 
+    /// <summary>What was refused is not what is shown now.</summary>
+    protected void ForgetErrors() => (LoadError, ActionError) = (null, null);
+
     /// <summary>Does what a person asked for. True when it happened; otherwise <see cref="ActionError"/> says why not.</summary>
     protected async Task<bool> ActAsync(Func<CrowNestClient, Task> action)
     {
@@ -92,7 +97,21 @@ public abstract class LivePage : ComponentBase, IAsyncDisposable
         {
             return false;
         }
+        finally
+        {
+            // Blazor renders the component that was clicked, which may be a part of this one.
+            StateHasChanged();
+        }
     }
+
+    /// <summary>Lets the browser fetch what a link of the API names; an answer that is a download leaves the page where it is.</summary>
+    protected Task DownloadAsync(Func<CrowNestClient, Task<DownloadUrl>> link) => ActAsync(async api =>
+    {
+        var url = (await link(api)).Url;
+        if (!Uri.TryCreate(url, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https"))
+            throw new CrowNestApiException(null, CrowNestApiException.ClientCodes.InvalidResponse, "The API gave a link that is none.");
+        Navigation.NavigateTo(url, forceLoad: true);
+    });
 
     private protected void LeaveForSignIn() => Navigation.NavigateTo(SignInEndpoints.Path + "?ended=true", forceLoad: true);
 

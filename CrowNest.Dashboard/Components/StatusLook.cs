@@ -46,6 +46,14 @@ internal sealed record StatusLook(string Text, string Icon, string Tone)
         var other => new(VisibleText.Of(other), "ring", Quiet),
     };
 
+    /// <summary>The word for a status alone, for choosing among them.</summary>
+    public static string Word(string status) => status switch
+    {
+        SandboxStatus.Expiring => "Ending",
+        { Length: > 0 } => char.ToUpperInvariant(status[0]) + status[1..].Replace('_', ' '),
+        _ => status,
+    };
+
     /// <summary>Whether a sandbox accepts work.</summary>
     public static bool IsUsable(Sandbox sandbox) => IsLive(sandbox) && sandbox.Status != SandboxStatus.Expiring;
 

@@ -38,6 +38,10 @@ internal static class VisibleText
             text.Append('\uFFFD');
     }
 
+    /// <summary>A name, all of it on one line: line feeds and tabs become signs too.</summary>
+    public static string Name(string? name) =>
+        Of(name).Replace("\n", "^J", StringComparison.Ordinal).Replace("\t", "^I", StringComparison.Ordinal);
+
     /// <summary>The first line, cut to a length that suits a title.</summary>
     public static string Title(string? text, int length = 60)
     {

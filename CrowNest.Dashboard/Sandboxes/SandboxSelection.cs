@@ -14,14 +14,21 @@ internal static class SandboxSelection
 
     internal sealed record Result(IReadOnlyList<Sandbox> Items, string? NextCursor);
 
-    public static async Task<Result> ReadAsync(SandboxesClient api, bool past, string? cursor, CancellationToken cancellationToken)
+    /// <summary>The statuses that one of the two lists can have.</summary>
+    public static IEnumerable<string> Statuses(bool past) =>
+        SandboxStatus.All.Where(status => (status is SandboxStatus.Destroyed or SandboxStatus.Failed) == past);
+
+    /// <param name="status">Only sandboxes with this one.</param>
+    public static async Task<Result> ReadAsync(
+        SandboxesClient api, bool past, string? status, string? cursor, CancellationToken cancellationToken)
     {
         var items = new List<Sandbox>();
         var requests = 0;
         do
         {
             var page = await api.ListAsync(
-                new ListSandboxesOptions { IncludeHistorical = past, Limit = PageSize, Cursor = cursor }, cancellationToken);
+                new ListSandboxesOptions { IncludeHistorical = past, Status = status, Limit = PageSize, Cursor = cursor },
+                cancellationToken);
             items.AddRange(page.Data.Where(sandbox => StatusLook.IsLive(sandbox) != past));
             cursor = page.NextCursor;
         }

@@ -21,12 +21,17 @@ internal sealed class ApiSession(
         _client ??= ClientOf((await authentication.GetAuthenticationStateAsync()).User);
 
     /// <summary>The client of a plain request's person.</summary>
-    public CrowNestClient ClientOf(ClaimsPrincipal user)
+    public CrowNestClient ClientOf(ClaimsPrincipal user) => ClientOf(user, Timeout);
+
+    /// <summary>The same for an upload, which takes as long as the person's connection needs.</summary>
+    public CrowNestClient UploadingClientOf(ClaimsPrincipal user) => ClientOf(user, System.Threading.Timeout.InfiniteTimeSpan);
+
+    private CrowNestClient ClientOf(ClaimsPrincipal user, TimeSpan timeout)
     {
         var token = SessionCookie.TokenOf(user)
             ?? throw new InvalidOperationException("The page was reached without a session; authorization must come first.");
         var http = clients.CreateClient(HttpClientName);
-        http.Timeout = Timeout;
+        http.Timeout = timeout;
         return new CrowNestClient(http, new CrowNestClientOptions
         {
             BaseUrl = options.Value.ApiUrl,

@@ -78,6 +78,8 @@ internal sealed partial class FakeApi
             ? Results.Text(string.Concat(command.After(0).Select(chunk => chunk.Data)))
             : NotFound());
         v1.MapGet("/commands/{id}/stream", StreamAsync);
+        MapFiles(app, v1);
+        MapArtifacts(v1);
     }
 
     private async Task<IResult> RedeemAsync(HttpContext context)
@@ -93,10 +95,11 @@ internal sealed partial class FakeApi
         return Results.Json(new { token, expiresAt = DateTimeOffset.UtcNow.AddHours(12), user = new { id = "usr_1", name = user } });
     }
 
-    private IResult ListSandboxes(HttpContext context, string? include, int? limit, string? cursor)
+    private IResult ListSandboxes(HttpContext context, string? include, string? status, int? limit, string? cursor)
     {
         var all = Sandboxes.Values.Where(owned => owned.Owner == User(context)).Select(owned => owned.Sandbox)
             .Where(sandbox => include == "historical" || sandbox.Status is not (SandboxStatus.Destroyed or SandboxStatus.Failed))
+            .Where(sandbox => status is null || sandbox.Status == status)
             .OrderByDescending(sandbox => sandbox.CreatedAt).ToArray();
         var skip = cursor is null ? 0 : int.Parse(cursor, CultureInfo.InvariantCulture);
         var take = limit ?? 50;

@@ -75,6 +75,35 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
     }
 
     [Fact]
+    public async Task List_FilteredByStatus_ShowsOnlyThose()
+    {
+        var idle = Api.AddSandbox("statuses");
+        var running = Api.AddSandbox("statuses", sandbox => sandbox with { Status = SandboxStatus.Running });
+        var failed = Api.AddSandbox("statuses", sandbox => sandbox with { Status = SandboxStatus.Failed });
+        await using var visitor = await dashboard.NewVisitorAsync("statuses");
+        var page = visitor.Page;
+        await page.GetByText(idle.Id).WaitForAsync();
+
+        await page.GetByLabel("Status").SelectOptionAsync("Running");
+        await page.GetByText(idle.Id).WaitForAsync(new() { State = WaitForSelectorState.Detached });
+        await page.GetByText(running.Id).WaitForAsync();
+        await visitor.ScreenshotAsync("list-filtered-light");
+        await page.GetByLabel("Status").SelectOptionAsync("Creating");
+        await page.GetByText("None with this status").WaitForAsync();
+        await page.GetByRole(AriaRole.Link, new() { Name = "Show all" }).ClickAsync();
+        await page.GetByText(idle.Id).WaitForAsync();
+        Assert.Equal("", await page.GetByLabel("Status").InputValueAsync());
+        await page.GetByRole(AriaRole.Link, new() { Name = "Past" }).ClickAsync();
+        await page.GetByLabel("Status").SelectOptionAsync("Failed");
+        await page.GetByText(failed.Id).WaitForAsync();
+        await page.GetByLabel("Status").SelectOptionAsync("Destroyed");
+
+        await page.GetByText("None with this status").WaitForAsync();
+        Assert.EndsWith("?show=past&status=destroyed", page.Url, StringComparison.Ordinal);
+        Assert.Empty(visitor.Complaints);
+    }
+
+    [Fact]
     public async Task Create_ByKeyboard_LeadsToTheNewSandbox()
     {
         await using var visitor = await dashboard.NewVisitorAsync("create");
@@ -264,13 +293,15 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
             "Skip to content" => 0,
             "CrowNest, sandboxes" => 1,
             "Sandboxes" => 2,
+            "Artifacts" => 2,
             _ when name.StartsWith("Theme", StringComparison.Ordinal) => 3,
             "Keyboard shortcuts" => 4,
             "Sign out" => 5,
             "New sandbox" => 6,
             "Live" => 7,
             "Past" => 8,
-            _ when name == sandbox.Id => 9,
+            _ when name.StartsWith("Any", StringComparison.Ordinal) => 9,
+            _ when name == sandbox.Id => 10,
             _ => 99,
         };
     }

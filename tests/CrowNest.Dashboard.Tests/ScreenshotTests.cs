@@ -24,6 +24,14 @@ public sealed class ScreenshotTests(DashboardFixture dashboard)
             ("list", "/", "team=search"),
             ("past", "/?show=past", "Expired"),
             ("sandbox", $"/sandboxes/{sandbox.Id}", "pip install"),
+            ("files", $"/sandboxes/{sandbox.Id}?show=files", "package.json"),
+            ("files-nested", $"/sandboxes/{sandbox.Id}?show=files&path=%2Fworkspace%2Fsrc%2Findexer%2Fa-folder-with-a-name", "empty"),
+            ("file-text", $"/sandboxes/{sandbox.Id}?show=files&view=%2Fworkspace%2Fpackage.json", "devDependencies"),
+            ("file-cut", $"/sandboxes/{sandbox.Id}?show=files&view=%2Fworkspace%2Fbuild.log", "Only the first"),
+            ("file-binary", $"/sandboxes/{sandbox.Id}?show=files&view=%2Fworkspace%2Ftool", "This is not text"),
+            ("file-gone", $"/sandboxes/{sandbox.Id}?show=files&view=%2Fworkspace%2Fgone", "not there any more"),
+            ("sandbox-artifacts", $"/sandboxes/{sandbox.Id}?show=artifacts", "coverage.xml"),
+            ("artifacts", "/artifacts", "coverage.xml"),
             ("command", $"/commands/{command.Id}", "2 failed"),
             ("missing", "/sandboxes/sbx_none", "There is no such sandbox"),
         };
@@ -90,6 +98,26 @@ public sealed class ScreenshotTests(DashboardFixture dashboard)
         {
             DestroyedReason = DestroyedReason.UserKilled,
             DestroyedAt = now.AddDays(-2),
+        });
+        var files = api.FilesOf(sandbox.Id);
+        files.Add("/workspace/src").Add("/workspace/src/indexer").Add("/workspace/src/indexer/a-folder-with-a-name")
+            .Add("/workspace/node_modules")
+            .Add("/workspace/package.json", """
+                {
+                  "name": "suite",
+                  "version": "2.4.0",
+                  "devDependencies": { "mocha": "^11" }
+                }
+                """)
+            .Add("/workspace/build.log", string.Concat(Enumerable.Repeat("compiling " + new string('.', 150) + "\n", 4000)))
+            .Add("/workspace/tool", [0x7F, (byte)'E', 0, 1]).Add("/workspace/dot.png", FilesTests.Pixel)
+            .Add("/workspace/two\nlines and an-extraordinarily-long-name-that-nobody-would-choose-" + new string('x', 120), "");
+        api.AddArtifact(user, sandbox.Id, "builds/4711/reports/coverage.xml", new byte[48_213]);
+        api.AddArtifact(user, sandbox.Id, "builds/4711/dist/" + new string('y', 180) + ".js", new byte[3_400_000]);
+        api.AddArtifact(user, sandbox.Id, "screenshots/front.png", FilesTests.Pixel, added => added with
+        {
+            RetentionExpiresAt = now.AddSeconds(50),
+            CreatedAt = now.AddDays(-7),
         });
         api.AddCommand(user, sandbox.Id, "pip install --quiet numpy pandas && python -c 'import numpy; print(numpy.__version__)'").Exit(0);
         api.AddCommand(user, sandbox.Id, "sleep 600", started => started with { CreatedAt = now.AddSeconds(1) });
