@@ -2,7 +2,7 @@ using System.Text;
 
 namespace CrowNest.Agent.Files;
 
-/// <summary>One row of an <see cref="EntryTable"/>. The path lies in the table; the name is its end from <see cref="NameStart"/> on.</summary>
+/// <summary>A row of an <see cref="EntryTable"/>: the path lies in the table, the name is its end from <see cref="NameStart"/> on.</summary>
 internal readonly record struct Entry(int Start, int Length, int NameStart, bool IsDirectory, long Size, long ModifiedAt);
 
 /// <summary>

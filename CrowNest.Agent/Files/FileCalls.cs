@@ -117,7 +117,7 @@ internal static unsafe partial class FileCalls
         fixed (byte* s = source, t = target) return Result(linkat(fromDirectory, s, toDirectory, t, 0));
     }
 
-    /// <summary>Gives an unnamed file (O_TMPFILE) its name. By /proc: AT_EMPTY_PATH wants a capability that the agent does not have.</summary>
+    /// <summary>Names an unnamed file (O_TMPFILE). By /proc: AT_EMPTY_PATH wants a capability that the agent does not have.</summary>
     internal static int LinkUnnamed(int fd, int toDirectory, ReadOnlySpan<byte> to)
     {
         Span<byte> link = stackalloc byte[32];

@@ -2,7 +2,7 @@ using CrowNest.Agent.Http;
 
 namespace CrowNest.Agent.Files;
 
-/// <summary>Looking at one path, and the changes that are one call of the kernel (docs/protocols.md 2.4). On <see cref="FileThreads"/>.</summary>
+/// <summary>Looking at one path, and changes that are one call of the kernel (protocols.md 2.4). On <see cref="FileThreads"/>.</summary>
 internal static class FileChanges
 {
     internal static FileStat Stat(Workspace workspace, FilePath path)

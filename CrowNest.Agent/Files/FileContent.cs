@@ -3,7 +3,7 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace CrowNest.Agent.Files;
 
-/// <summary><c>/files/content</c> (docs/protocols.md 2.4): any size, in flat memory, without holding a thread while a peer is slow.</summary>
+/// <summary><c>/files/content</c> (docs/protocols.md 2.4): any size, in flat memory; no thread waits for a slow peer.</summary>
 internal sealed class FileContent(Workspace workspace, FileThreads threads)
 {
     internal async Task ReadAsync(HttpContext http, FilePath path, long maxBytes)
@@ -12,7 +12,10 @@ internal sealed class FileContent(Workspace workspace, FileThreads threads)
         using (file)
         {
             if (node.Size > maxBytes)
-                throw new AgentException(AgentError.FileTooLarge($"{path.Absolute} has {node.Size} bytes; at most {maxBytes} are asked for"));
+            {
+                throw new AgentException(
+                    AgentError.FileTooLarge($"{path.Absolute} has {node.Size} bytes; at most {maxBytes} are asked for"));
+            }
             http.Response.ContentType = "application/octet-stream";
             http.Response.Headers["X-File-Size"] = Text(node.Size);
             http.Response.Headers["X-File-Path"] = Uri.EscapeDataString(path.Absolute);

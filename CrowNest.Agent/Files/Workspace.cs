@@ -3,7 +3,7 @@ using CrowNest.Agent.Http;
 
 namespace CrowNest.Agent.Files;
 
-/// <summary>A directory that is held open, and a name in it that has been followed to its end: it is no link that should be followed.</summary>
+/// <summary>A directory that is held open, and a name in it that has been followed to its end, where links are to be.</summary>
 internal sealed record Place(Descriptor Directory, byte[] Name) : IDisposable
 {
     public void Dispose() => Directory.Dispose();

@@ -14,15 +14,18 @@ public abstract class ArchiveTests(AgentFixture fixture)
     public async Task Pack_EveryKindOfFile_IsReadByTar()
     {
         var d = await Client.PrepareAsync(
-            "mkdir -p src/sub/empty; cd src; printf 12345 > a; chmod 751 a; touch -d @1700000000 a; ln -s a rel; ln -s /etc out; mkfifo pipe\n"
+            "mkdir -p src/sub/empty; cd src; printf 12345 > a; chmod 751 a; touch -d @1700000000 a; ln -s a rel; ln -s /etc out; "
+            + "mkfifo pipe\n"
             + "head -c 1000000 /dev/urandom > sub/big; printf x > \"$(printf 'bad\\377')\"; printf y > \"$(printf 'new\\nline')\"\n"
-            + "long=$(printf 'n%.0s' $(seq 200)); mkdir -p $long/$long; printf z > $long/$long/$long; ln -s $long/$long/$long longlink; : > empty");
+            + "long=$(printf 'n%.0s' $(seq 200)); mkdir -p $long/$long; printf z > $long/$long/$long; "
+            + "ln -s $long/$long/$long longlink; : > empty");
 
         var archive = await Client.PackAsync($"{d}/src");
         Assert.Equal("200", archive.Outcome);
         await Client.WriteFileAsync($"{d}/src.tar.gz", archive.Bytes);
         var outcome = await Client.RunAsync(
-            $"cd {d}; mkdir out; tar xzf src.tar.gz -C out 2>&1 && rm src/pipe && diff -r --no-dereference src out && stat -c '%a %Y' out/a");
+            $"cd {d}; mkdir out; tar xzf src.tar.gz -C out 2>&1 && rm src/pipe && "
+            + "diff -r --no-dereference src out && stat -c '%a %Y' out/a");
 
         Assert.True(outcome.ExitCode == 0, outcome.Out + outcome.Err);
         Assert.Equal("751 1700000000\n", outcome.Out);
@@ -32,10 +35,13 @@ public abstract class ArchiveTests(AgentFixture fixture)
     public async Task Extract_WhatTarHasPacked_IsTheSameTree()
     {
         var d = await Client.PrepareAsync(
-            "mkdir -p src/sub/empty; cd src; printf 12345 > a; chmod 751 a; touch -d @1700000000.5 a; ln -s sub/../a rel; ln a hard; ln -s \"$PWD\" abs\n"
+            "mkdir -p src/sub/empty; cd src; printf 12345 > a; chmod 751 a; touch -d @1700000000.5 a; ln -s sub/../a rel; ln a hard; "
+            + "ln -s \"$PWD\" abs\n"
             + "head -c 1000000 /dev/urandom > sub/big; printf x > \"$(printf 'bad\\377')\"; printf y > \"$(printf 'new\\nline')\"\n"
-            + "long=$(printf 'n%.0s' $(seq 200)); mkdir -p $long/$long; printf z > $long/$long/$long; ln -s $long/$long/$long longlink; : > empty\n"
-            + "cd ..; tar czf gnu.tgz -C src . ; tar czf pax.tgz --format=pax -C src .; tar czf ustar.tgz --format=ustar --owner=0 --group=0 --exclude='n*' --exclude=longlink -C src .");
+            + "long=$(printf 'n%.0s' $(seq 200)); mkdir -p $long/$long; printf z > $long/$long/$long; "
+            + "ln -s $long/$long/$long longlink; : > empty\n"
+            + "cd ..; tar czf gnu.tgz -C src . ; tar czf pax.tgz --format=pax -C src .; "
+            + "tar czf ustar.tgz --format=ustar --owner=0 --group=0 --exclude='n*' --exclude=longlink -C src .");
 
         foreach (var format in new[] { "gnu", "pax", "ustar" })
         {
@@ -46,7 +52,8 @@ public abstract class ArchiveTests(AgentFixture fixture)
         }
 
         var outcome = await Client.RunAsync(
-            $"cd {d}; diff -r --no-dereference src gnu && diff -r --no-dereference src pax && stat -c '%a %Y %u:%g' */a && test gnu/a -ef gnu/hard");
+            $"cd {d}; diff -r --no-dereference src gnu && diff -r --no-dereference src pax && "
+            + "stat -c '%a %Y %u:%g' */a && test gnu/a -ef gnu/hard");
         Assert.True(outcome.ExitCode == 0, outcome.Out + outcome.Err);
         Assert.Equal(string.Concat(Enumerable.Repeat($"751 1700000000 {Agent.Uid}:{Agent.Uid}\n", 4)), outcome.Out);
     }
@@ -54,7 +61,8 @@ public abstract class ArchiveTests(AgentFixture fixture)
     [Fact]
     public async Task Extract_OwnArchive_IsTheSameTreeAndCounted()
     {
-        var d = await Client.PrepareAsync("mkdir -p src/sub to; printf 12345 > src/a; head -c 3000000 /dev/zero > src/sub/zeros; ln -s ../a src/sub/l");
+        var d = await Client.PrepareAsync("mkdir -p src/sub to; printf 12345 > src/a; head -c 3000000 /dev/zero > src/sub/zeros; "
+            + "ln -s ../a src/sub/l");
 
         var answer = await Client.ExtractAsync($"{d}/to", (await Client.PackAsync($"{d}/src")).Bytes);
 
@@ -66,7 +74,8 @@ public abstract class ArchiveTests(AgentFixture fixture)
     [Fact]
     public async Task Pack_WhatCannotBe_SaysWhy()
     {
-        var d = await Client.PrepareAsync("touch f; ln -s / out; mkdir -p shut/x; chmod 0 shut/x; mkdir -p secret; touch secret/s; chmod 0 secret/s");
+        var d = await Client.PrepareAsync("touch f; ln -s / out; mkdir -p shut/x; chmod 0 shut/x; mkdir -p secret; touch secret/s; "
+            + "chmod 0 secret/s");
 
         Assert.Equal("404 file_not_found", (await Client.PackAsync($"{d}/none")).Outcome);
         Assert.Equal("400 path_not_directory", (await Client.PackAsync($"{d}/f")).Outcome);
@@ -96,7 +105,8 @@ public abstract class ArchiveTests(AgentFixture fixture)
     [Fact]
     public async Task Extract_OverWhatIsThere_TheLastOfANameWinsAndLinksAreNotWrittenThrough()
     {
-        var d = await Client.PrepareAsync("mkdir to; printf keep > target; printf old > to/f; ln -s ../target to/l; ln ../$(basename $PWD)/target to/h; mkdir to/dir real; ln -s ../real to/linked");
+        var d = await Client.PrepareAsync("mkdir to; printf keep > target; printf old > to/f; ln -s ../target to/l; "
+            + "ln ../$(basename $PWD)/target to/h; mkdir to/dir real; ln -s ../real to/linked");
         var archive = new TarBuilder()
             .File("f", "one").File("f", "two").File("l", "three").File("h", "four").Directory("dir/").File("dir/x", "five")
             .Directory("linked/").File("linked/y", "six").File("d", "file").Directory("d/").Link("dir/x", "../f").Gzip();
@@ -104,7 +114,8 @@ public abstract class ArchiveTests(AgentFixture fixture)
         var answer = await Client.ExtractAsync($"{d}/to", archive);
 
         Assert.True(answer.Status == 200, answer.Text);
-        var state = await Client.RunAsync($"cd {d}; cat target; cd to; cat f l h ../real/y; readlink dir/x linked; test -L l || test -d d && echo ok");
+        var state = await Client.RunAsync($"cd {d}; cat target; cd to; cat f l h ../real/y; readlink dir/x linked; "
+            + $"test -L l || test -d d && echo ok");
         Assert.Equal("keeptwothreefoursix../f\n../real\nok\n", state.Out);
     }
 
@@ -113,13 +124,15 @@ public abstract class ArchiveTests(AgentFixture fixture)
     {
         var d = await Client.PrepareAsync("mkdir to");
         var archive = new TarBuilder()
-            .Link("early", "sub/../f").Link("link", "sub").Link("behind", "link/../f").Link("twice", "sub/../f").Directory("sub/").File("f", "x")
+            .Link("early", "sub/../f").Link("link", "sub").Link("behind", "link/../f").Link("twice", "sub/../f").Directory("sub/")
+                .File("f", "x")
             .File("twice", "y").Gzip();
 
         var answer = await Client.ExtractAsync($"{d}/to", archive);
 
         Assert.True(answer.Status == 200, answer.Text);
-        Assert.Equal("xxy", (await Client.RunAsync($"cd {d}/to; test -L early && test -L behind && test ! -L twice && cat early behind twice")).Out);
+        Assert.Equal("xxy", (await Client.RunAsync($"cd {d}/to; "
+            + $"test -L early && test -L behind && test ! -L twice && cat early behind twice")).Out);
     }
 
     [Fact]
@@ -127,7 +140,8 @@ public abstract class ArchiveTests(AgentFixture fixture)
     {
         var d = await Client.PrepareAsync("mkdir to");
         var archive = new TarBuilder()
-            .File("suid", "x", 0x9ED).File("sgid", "x", 0x5ED).File("sticky", "x", 0x3FF).Directory("ro/", 0x16D).File("ro/x", "x", 0x124).Gzip();
+            .File("suid", "x", 0x9ED).File("sgid", "x", 0x5ED).File("sticky", "x", 0x3FF).Directory("ro/", 0x16D).File("ro/x", "x", 0x124)
+                .Gzip();
 
         Assert.Equal("200", (await Client.ExtractAsync($"{d}/to", archive)).Outcome);
 

@@ -153,7 +153,8 @@ public abstract class CommandTests(AgentFixture fixture)
     public async Task Post_SameIdAgain_StartsNothingTwice()
     {
         var id = AgentClient.NewId();
-        var answers = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Client.PostAsync(id, $"echo once >> {id}; echo up; sleep 1000")));
+        var answers = await Task.WhenAll(Enumerable.Range(0, 8)
+            .Select(_ => Client.PostAsync(id, $"echo once >> {id}; echo up; sleep 1000")));
 
         Assert.Single(answers, a => a.Status == HttpStatusCode.Created);
         Assert.Equal(7, answers.Count(a => a.Status == HttpStatusCode.OK));

@@ -71,7 +71,8 @@ public abstract class FileContentTests(AgentFixture fixture)
     public async Task Write_WhatCannotBe_SaysWhyAndChangesNothing()
     {
         var d = await Client.PrepareAsync(
-            "mkdir dir shut; echo -n old > file; echo -n old > ro; chmod 444 ro; chmod 555 shut; ln -s /tmp/out out; ln -s dir todir; mkfifo pipe");
+            "mkdir dir shut; echo -n old > file; echo -n old > ro; chmod 444 ro; chmod 555 shut; ln -s /tmp/out out; "
+            + "ln -s dir todir; mkfifo pipe");
         var path = $"{d}/file";
 
         Assert.Equal("400 path_is_directory", (await Client.WriteFileAsync($"{d}/dir", "x")).Outcome);
@@ -191,7 +192,8 @@ public abstract class FileContentTests(AgentFixture fixture)
 
         foreach (var (file, change) in new[]
                  {
-                     ("grows", "head -c 20000000 /dev/zero >> grows"), ("shrinks", "truncate -s 1000000 shrinks"), ("vanishes", "rm vanishes"),
+                     ("grows", "head -c 20000000 /dev/zero >> grows"), ("shrinks", "truncate -s 1000000 shrinks"),
+                     ("vanishes", "rm vanishes"),
                  })
         {
             await using var download = await Download.OpenAsync(Agent.Socket, $"{d}/{file}");

@@ -8,14 +8,16 @@ public sealed class FileRaceTests(ContainerFixture fixture) : IClassFixture<Cont
     private AgentClient Client => fixture.Agent.Client;
 
     private static readonly HashSet<string> s_allowed =
-        ["200", "204", "400 path_outside_workspace", "404 file_not_found", "404 parent_directory_not_found", "409 file_already_exists", "409 conflict"];
+        ["200", "204", "400 path_outside_workspace", "404 file_not_found", "404 parent_directory_not_found", "409 file_already_exists",
+            "409 conflict"];
 
     // The user's own folder outside of the workspace: nothing but the agent's care stands between.
     private readonly string _outside = $"/tmp/{AgentClient.NewId()}";
 
     // Replaces a name by rename, as fast as one processor can.
     private const string Swap =
-        "perl -e 'my ($a, $b, $n) = @ARGV; while (1) { rename($a, $n); rename($n, $a); symlink($b, \"$n.l\"); rename(\"$n.l\", $n); unlink($n) }'";
+        "perl -e 'my ($a, $b, $n) = @ARGV; while (1) { rename($a, $n); rename($n, $a); symlink($b, \"$n.l\"); rename(\"$n.l\", $n); "
+        + "unlink($n) }'";
 
     [Fact]
     public async Task LinkAtTheEnd_SwappedWhileReading_NeverShowsTheOutside()
@@ -34,7 +36,8 @@ public sealed class FileRaceTests(ContainerFixture fixture) : IClassFixture<Cont
     [Fact]
     public async Task LinkOnTheWay_SwappedWhileReadingAndListing_NeverShowsTheOutside()
     {
-        var d = await Client.PrepareAsync($"mkdir -p {_outside} good; printf outside > {_outside}/f; printf inside > good/f; touch {_outside}/secret");
+        var d = await Client.PrepareAsync($"mkdir -p {_outside} good; printf outside > {_outside}/f; printf inside > good/f; "
+            + $"touch {_outside}/secret");
         var swap = await Client.StartAsync($"cd {d}; exec {Swap} good {_outside} name");
 
         await AttackAsync(swap, async () =>
@@ -87,7 +90,8 @@ public sealed class FileRaceTests(ContainerFixture fixture) : IClassFixture<Cont
     public async Task Rename_StormInOtherDirectories_CostsNoRequest()
     {
         var d = await Client.PrepareAsync("mkdir -p a/b/c other; echo -n x > a/b/c/f; ln -s \"$PWD/a\" abs; ln -s b/../b/c a/back");
-        var storm = await Client.StartAsync($"cd {d}/other; exec perl -e 'mkdir \"p\"; while (1) {{ rename(\"p\", \"q\"); rename(\"q\", \"p\") }}'");
+        var storm = await Client.StartAsync($"cd {d}/other; exec perl -e 'mkdir \"p\"; while (1) {{ rename(\"p\", \"q\"); "
+            + $"rename(\"q\", \"p\") }}'");
 
         for (int i = 0; i < 300; i++)
         {
@@ -105,7 +109,8 @@ public sealed class FileRaceTests(ContainerFixture fixture) : IClassFixture<Cont
         var d = await Client.PrepareAsync("echo x > f");
         // F_SETLEASE is 1024, F_WRLCK 1. Whoever opens the file would wait until the holder lets go.
         var holder = await Client.StartAsync(
-            $"exec perl -e '$SIG{{IO}} = \"IGNORE\"; open(F, \"+<\", \"{d}/f\"); fcntl(F, 1024, 1) or die $!; $| = 1; print \"held\"; sleep 1000'");
+            $"exec perl -e '$SIG{{IO}} = \"IGNORE\"; open(F, \"+<\", \"{d}/f\"); fcntl(F, 1024, 1) or die $!; $| = 1; "
+            + $"print \"held\"; sleep 1000'");
         await using (var reader = await Client.ReadAsync(holder)) await reader.NextAsync();
 
         Assert.Equal("409 conflict", (await Client.ReadFileAsync($"{d}/f")).Outcome);
@@ -144,7 +149,8 @@ public sealed class FileRaceTests(ContainerFixture fixture) : IClassFixture<Cont
             await Task.WhenAll(Enumerable.Range(0, 8).Select(i => agent.Client.WriteFileAsync($"g{i}", new byte[30 << 20]))),
             answer => Assert.Contains(answer.Outcome, new[] { "200", "429 quota_exceeded" }));
         await agent.Client.RunAsync("rm -f g*");
-        Assert.Equal("429 quota_exceeded", (await agent.Client.ExtractAsync(".", TarBuilder.Gzip([.. tar, .. new byte[117_440_512]]))).Outcome);
+        Assert.Equal("429 quota_exceeded", (await agent.Client.ExtractAsync(".", TarBuilder.Gzip([.. tar,
+            .. new byte[117_440_512]]))).Outcome);
 
         Assert.Equal(["f"], (await agent.Client.ListAsync(".")).Names);
         Assert.Equal("old", (await agent.Client.ReadFileAsync("f")).Text);

@@ -16,7 +16,8 @@ public sealed class FileSearchTests(ContainerFixture fixture) : IClassFixture<Co
     {
         var d = await Client.PrepareAsync("mkdir -p a/Test.d; touch a/test.c a/Test.d/x test.h 'te[s]t'; ln -s a l; ln -s /tmp test.l");
 
-        Assert.Equal(["a/Test.d", "a/test.c", "te[s]t", "test.h", "test.l"], await FindAsync(d, new { path = d, name = "t*t*", caseSensitive = false }));
+        Assert.Equal(["a/Test.d", "a/test.c", "te[s]t", "test.h", "test.l"], await FindAsync(d, new { path = d, name = "t*t*",
+            caseSensitive = false }));
         Assert.Equal(["a/test.c"], await FindAsync(d, new { path = d, name = "????.[a-c]" }));
         Assert.Equal(["te[s]t"], await FindAsync(d, new { path = d, name = "te\\[s]t" }));
         Assert.Equal(["test.h", "test.l"], await FindAsync(d, new { path = d, name = "test.[!c]", maxDepth = 1 }));
@@ -25,7 +26,8 @@ public sealed class FileSearchTests(ContainerFixture fixture) : IClassFixture<Co
     [Fact]
     public async Task Search_ByContent_AnswersLineColumnAndPreview()
     {
-        var d = await Client.PrepareAsync("mkdir s; printf 'one\\r\\n\u00e4\u00f6 Needle two needle\\nneedle' > s/f; printf 'needle\\0' > bin; printf 'needle \\377' > latin; ln -s s/f l");
+        var d = await Client.PrepareAsync("mkdir s; printf 'one\\r\\n\u00e4\u00f6 Needle two needle\\nneedle' > s/f; "
+            + "printf 'needle\\0' > bin; printf 'needle \\377' > latin; ln -s s/f l");
 
         var answer = (await Client.SearchAsync(new { path = d, content = "needle" })).Json;
 
@@ -34,7 +36,8 @@ public sealed class FileSearchTests(ContainerFixture fixture) : IClassFixture<Co
         Assert.Equal([(2, 15), (3, 1)], matches.Select(m => (m.GetProperty("line").GetInt32(), m.GetProperty("column").GetInt32())));
         Assert.Equal("\u00e4\u00f6 Needle two needle", matches[0].GetProperty("preview").GetString());
         Assert.Equal($"{Workspace}/{d}/s/f", matches[0].GetProperty("path").GetString());
-        Assert.Equal(4, (await FirstAsync(d, new { path = d, content = "needle", caseSensitive = false })).GetProperty("column").GetInt32());
+        Assert.Equal(4, (await FirstAsync(d, new { path = d, content = "needle", caseSensitive = false })).GetProperty("column")
+            .GetInt32());
         Assert.Equal(1, (await FirstAsync(d, new { path = d, content = "^one$", regex = true })).GetProperty("line").GetInt32());
         Assert.Empty(await FindAsync(d, new { path = d, content = "needle", name = "*.txt" }));
     }
@@ -42,7 +45,8 @@ public sealed class FileSearchTests(ContainerFixture fixture) : IClassFixture<Co
     [Fact]
     public async Task Search_LongLinesAndLargeFiles_AreSearchedWhole()
     {
-        var d = await Client.PrepareAsync("perl -e 'print \"\u00e4\" x 400000, \"needle\\n\"; print \"x\\n\" x 300000; print \"needle\"' > f");
+        var d = await Client.PrepareAsync("perl -e 'print \"\u00e4\" x 400000, \"needle\\n\"; print \"x\\n\" x 300000; "
+            + "print \"needle\"' > f");
 
         var matches = (await Client.SearchAsync(new { path = d, content = "needle" })).Json.GetProperty("matches");
 
@@ -52,7 +56,8 @@ public sealed class FileSearchTests(ContainerFixture fixture) : IClassFixture<Co
     [Fact]
     public async Task Search_Bounds_AreKeptAndSaid()
     {
-        var d = await Client.PrepareAsync("mkdir -p a/b/c; for i in $(seq 50); do echo needle > a/b/c/$i; done; perl -e 'print \"needle\\n\" x 100000' > many");
+        var d = await Client.PrepareAsync("mkdir -p a/b/c; for i in $(seq 50); do echo needle > a/b/c/$i; done; "
+            + "perl -e 'print \"needle\\n\" x 100000' > many");
 
         var many = (await Client.SearchAsync(new { path = d, content = "needle", maxResults = 20 })).Json;
         Assert.Equal(20, many.GetProperty("matches").GetArrayLength());
@@ -86,7 +91,8 @@ public sealed class FileSearchTests(ContainerFixture fixture) : IClassFixture<Co
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "(", regex = true })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "(a)\\1", regex = true })).Outcome);
-        Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "((a{100}){100}){100}", regex = true })).Outcome);
+        Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "((a{100}){100}){100}",
+            regex = true })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "" })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, name = "*", maxResults = 0 })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, name = "*", timeoutMs = 1_000_000 })).Outcome);

@@ -20,7 +20,8 @@ public abstract class FileTests(AgentFixture fixture)
 
         Assert.Equal(["B", "a", "dangling", "new\nline", "out", "pipe", "self", "sub", "to-dir", "to-file"], answer.Names);
         var types = answer.Json.GetProperty("entries").EnumerateArray()
-            .ToDictionary(e => e.GetProperty("name").GetString()!, e => (e.GetProperty("type").GetString(), e.GetProperty("sizeBytes").GetInt64()));
+            .ToDictionary(e => e.GetProperty("name").GetString()!, e => (e.GetProperty("type").GetString(), e.GetProperty("sizeBytes")
+                .GetInt64()));
         Assert.Equal(("directory", 0), types["sub"]);
         Assert.Equal(("directory", 0), types["to-dir"]);
         Assert.Equal(("file", 5), types["to-file"]);
@@ -191,7 +192,8 @@ public abstract class FileTests(AgentFixture fixture)
         Assert.Equal("400 invalid_request", (await Client.MoveAsync($"{d}/f", Agent.Workspace, overwrite: true)).Outcome);
         Assert.Equal("400 path_outside_workspace", (await Client.MoveAsync($"{d}/f", $"{d}/out/x")).Outcome);
         Assert.Equal("400 path_outside_workspace", (await Client.MoveAsync($"{d}/out/x", $"{d}/y")).Outcome);
-        Assert.Equal(["dir", "f", "full", "g", "out", "sub", "x"], (await Client.ListAsync(d, depth: 2)).Names.Order(StringComparer.Ordinal));
+        Assert.Equal(["dir", "f", "full", "g", "out", "sub", "x"], (await Client.ListAsync(d,
+            depth: 2)).Names.Order(StringComparer.Ordinal));
     }
 
     [Theory]

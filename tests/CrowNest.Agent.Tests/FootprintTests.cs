@@ -32,6 +32,25 @@ public sealed class FootprintTests(ContainerFixture fixture) : IClassFixture<Con
     }
 
     [Fact]
+    public async Task Idle_AfterFileTransfers_HoldsLessThan25MiBAgain()
+    {
+        var client = fixture.Agent.Client;
+        var d = await client.PrepareAsync("mkdir many; perl -e 'for (1..10000) { open(F, \">\", \"many/$_\") }'");
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.Equal("200", (await client.WriteFileAsync($"{d}/big", new byte[40 << 20])).Outcome);
+            Assert.Equal(40 << 20, (await client.ReadFileAsync($"{d}/big")).Bytes.Length);
+            Assert.Equal(10_000, (await client.ListAsync($"{d}/many", maxEntries: 10_000)).Names.Length);
+            Assert.Equal("200", (await client.PackAsync(d)).Outcome);
+            Assert.Equal("200", (await client.SearchAsync(new { path = d, content = "n[e-f]+dle", regex = true })).Outcome);
+        }
+
+        await Eventually.HoldsAsync(() => fixture.Agent.ResidentKiB < 25 * 1024, "the memory is given back");
+        Assert.InRange(fixture.Agent.ThreadCount, 1, 16);
+        await client.RunAsync($"rm -r {d}");
+    }
+
+    [Fact]
     public async Task FiftyIdleCommands_CostNoThreadEach()
     {
         var client = fixture.Agent.Client;

@@ -32,14 +32,16 @@ public sealed class HostileArchiveTests(ContainerFixture fixture) : IClassFixtur
         ["something behind the end"] = () => TarBuilder.Gzip([.. new TarBuilder().File("a").Tar(), .. new TarBuilder().File("b").Tar()]),
         ["damaged header"] = () => new TarBuilder().Entry("a", '0', damage: true).Gzip(),
         ["size is no number"] = () => new TarBuilder().File("a", "x", size: "0000x000001").Gzip(),
-        ["size is below zero"] = () => new TarBuilder().File("a", "x", size: "\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff").Gzip(),
+        ["size is below zero"] = () => new TarBuilder()
+            .File("a", "x", size: "\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff").Gzip(),
         [".. in a name"] = () => new TarBuilder().File("../escaped", "x").Gzip(),
         [".. within a name"] = () => new TarBuilder().Directory("d/").File("d/../../escaped", "x").Gzip(),
         [".. as a directory"] = () => new TarBuilder().Directory("..").Gzip(),
         ["absolute name"] = () => new TarBuilder().File("/tmp/escaped", "x").Gzip(),
         ["absolute name into the workspace"] = () => new TarBuilder().File("/workspace/escaped", "x").Gzip(),
         ["absolute PAX name"] = () => new TarBuilder().Pax(TarBuilder.Record("path", "/tmp/escaped")).File("a", "x").Gzip(),
-        ["absolute GNU name"] = () => new TarBuilder().Entry("././@LongLink", 'L', Encoding.ASCII.GetBytes("/tmp/escaped\0")).File("a", "x").Gzip(),
+        ["absolute GNU name"] = () => new TarBuilder().Entry("././@LongLink", 'L', Encoding.ASCII.GetBytes("/tmp/escaped\0"))
+            .File("a", "x").Gzip(),
         ["no name"] = () => new TarBuilder().File("", "x").Gzip(),
         ["a file named ."] = () => new TarBuilder().File("./.", "x").Gzip(),
         ["absolute link"] = () => new TarBuilder().Link("l", "/etc/passwd").Gzip(),
@@ -47,7 +49,8 @@ public sealed class HostileArchiveTests(ContainerFixture fixture) : IClassFixtur
         ["link to the root's parent"] = () => new TarBuilder().Link("l", "/workspace/..").Gzip(),
         ["link with no target"] = () => new TarBuilder().Link("l", "").Gzip(),
         ["write through a link to outside"] = () => new TarBuilder().Link("l", "/tmp").File("l/escaped", "x").Gzip(),
-        ["link through an earlier link"] = () => new TarBuilder().Directory("a/").Directory("a/b/").Link("x", "a/b").Link("y", "x/../../../../../tmp").Gzip(),
+        ["link through an earlier link"] = () => new TarBuilder().Directory("a/").Directory("a/b/").Link("x", "a/b")
+            .Link("y", "x/../../../../../tmp").Gzip(),
         [".. behind a link"] = () => new TarBuilder().Link("x", ".").Link("y", "x/../../../z").Gzip(),
         [".. behind a link that is replaced"] = () =>
             new TarBuilder().Directory("a/").Directory("a/b/").Link("x", "a/b").Link("y", "x/../../../z").Link("x", ".").Gzip(),
@@ -150,7 +153,8 @@ public sealed class HostileArchiveTests(ContainerFixture fixture) : IClassFixtur
             "one file" => TarBuilder.Gzip([.. new TarBuilder().File("a", size: "7777777777").TarWithoutEnd(), .. new byte[60_000_000]]),
             "padding" => TarBuilder.Gzip([.. new TarBuilder().File("a").Tar(), .. new byte[60_000_000]]),
             _ => TarBuilder.Gzip(Enumerable.Repeat(
-                new TarBuilder().Pax(TarBuilder.Record("comment", new string('c', 1_000_000)), 'g').TarWithoutEnd(), 60).SelectMany(b => b).ToArray()),
+                new TarBuilder().Pax(TarBuilder.Record("comment", new string('c', 1_000_000)), 'g').TarWithoutEnd(), 60)
+                    .SelectMany(b => b).ToArray()),
         };
         int before = fixture.Agent.ResidentKiB;
 
@@ -191,7 +195,8 @@ public sealed class HostileArchiveTests(ContainerFixture fixture) : IClassFixtur
     {
         var d = await Client.PrepareAsync("mkdir to to/dir other");
         var swap = await Client.StartAsync(
-            $"cd {d}/to; mkdir -p /tmp/escape; while :; do ln -sfn /tmp/escape sym; mv -T dir real; mv -T sym dir; rm dir; mv -T real dir; done");
+            $"cd {d}/to; mkdir -p /tmp/escape; while :; do ln -sfn /tmp/escape sym; mv -T dir real; mv -T sym dir; rm dir; "
+            + $"mv -T real dir; done");
         var tar = new TarBuilder();
         for (int i = 0; i < 200; i++) tar.File($"dir/f{i}", "x");
         byte[] archive = tar.Gzip();

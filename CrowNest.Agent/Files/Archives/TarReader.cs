@@ -170,9 +170,10 @@ internal sealed class TarReader(ITarEntries entries, ArchiveLimits limits)
     {
         int taken = (int)Math.Min(_left, bytes.Length);
         // Grows with what has arrived, not with what was announced.
-        if (_extended.Length < _extendedLength + taken) Array.Resize(ref _extended, Math.Max(_extendedLength + taken, 2 * _extended.Length));
+        int length = _extendedLength + taken;
+        if (_extended.Length < length) Array.Resize(ref _extended, Math.Max(length, 2 * _extended.Length));
         bytes[..taken].CopyTo(_extended.AsSpan(_extendedLength));
-        _extendedLength += taken;
+        _extendedLength = length;
         _left -= taken;
         if (_left == 0)
         {

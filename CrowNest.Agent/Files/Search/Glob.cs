@@ -56,7 +56,7 @@ internal sealed class Glob(string pattern, bool caseSensitive)
         }
     }
 
-    /// <summary>Index of the closing bracket; 0 when there is none and the bracket means itself. One right at the start is a member.</summary>
+    /// <summary>Index of the closing bracket; 0: there is none, the bracket means itself. One right at the start is a member.</summary>
     private int ClassEnd(int open)
     {
         int first = open + 1;

@@ -25,5 +25,6 @@ public sealed class FileQueryTests
     public void Construct_Damaged_IsInvalid(string query) =>
         Assert.Equal("invalid_request", Assert.Throws<AgentException>(() => Query(query)).Error.Code);
 
-    private static FileQuery Query(string query) => new(new DefaultHttpContext { Request = { QueryString = new QueryString(query) } }.Request);
+    private static FileQuery Query(string query) =>
+        new(new DefaultHttpContext { Request = { QueryString = new QueryString(query) } }.Request);
 }

@@ -53,7 +53,8 @@ internal sealed class AgentClient(string socket) : IDisposable
 
     /// <summary>A request below /files; a string is the raw body, anything else but bytes is sent as JSON.</summary>
     internal async Task<FileAnswer> FilesAsync(
-        HttpMethod method, string route, (string Name, object Value)[] query, object? body = null, CancellationToken cancellationToken = default)
+        HttpMethod method, string route, (string Name, object Value)[] query, object? body = null,
+            CancellationToken cancellationToken = default)
     {
         var text = string.Join('&', query.Select(q => $"{q.Name}={Uri.EscapeDataString($"{q.Value}")}"));
         using var content = body switch
