@@ -27,13 +27,17 @@ public static class ErrorCodes
     public const string NotFound = "not_found";
     public const string FileNotFound = "file_not_found";
     public const string ParentDirectoryNotFound = "parent_directory_not_found";
+    public const string UploadNotFound = "upload_not_found";
     public const string IdempotencyKeyReused = "idempotency_key_reused";
     public const string IdempotencyRequestInProgress = "idempotency_request_in_progress";
     public const string Conflict = "conflict";
     public const string StreamGap = "stream_gap";
     public const string FileAlreadyExists = "file_already_exists";
     public const string DirectoryNotEmpty = "directory_not_empty";
+    public const string UploadConflict = "upload_conflict";
+    public const string UploadIncomplete = "upload_incomplete";
     public const string SandboxDestroyed = "sandbox_destroyed";
+    public const string UploadExpired = "upload_expired";
     public const string FileTooLarge = "file_too_large";
     public const string ArchiveTooLarge = "archive_too_large";
     public const string RateLimited = "rate_limited";

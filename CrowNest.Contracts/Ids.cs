@@ -21,6 +21,7 @@ public static class Ids
     public const string WorkspaceRun = "wsr";
     public const string Upload = "upl";
     public const string UrlSigningKey = "usk";
+    public const string EvidenceKey = "evk";
 
     /// <summary>Characters of a generated suffix; 24 of 36 give 124 bits.</summary>
     private const int SuffixLength = 24;

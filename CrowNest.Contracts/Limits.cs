@@ -26,6 +26,10 @@ public static class Limits
     public const long MaxRunTimeoutMs = 600_000;
     public const int CollectEntries = 32;
 
+    /// <summary>api.md 10.3.</summary>
+    public const long DefaultWorkspaceRunTimeoutMs = 600_000;
+    public const long MaxWorkspaceRunTimeoutMs = 3_600_000;
+
     /// <summary>api.md 5.1: captured bytes per stream, first bytes kept.</summary>
     public const int InlineOutputBytes = 262_144;
 

@@ -15,6 +15,9 @@ public static class Scopes
     public const string ArtifactCreate = "artifact:create";
     public const string ArtifactRead = "artifact:read";
     public const string ArtifactDelete = "artifact:delete";
+    public const string WorkspaceRunCreate = "workspace_run:create";
+    public const string WorkspaceRunRead = "workspace_run:read";
+    public const string WorkspaceRunCancel = "workspace_run:cancel";
     public const string ApiKeyRead = "api_key:read";
     public const string ApiKeyRevoke = "api_key:revoke";
     public const string ProjectCreate = "project:create";
@@ -24,7 +27,7 @@ public static class Scopes
     [
         SandboxCreate, SandboxRead, SandboxKill, SandboxExtend, CommandRun, CommandRead, CommandCancel, "code:run", FileRead,
         FileWrite, ArtifactCreate, ArtifactRead, ArtifactDelete, "preview:create", "preview:read", "preview:revoke",
-        "workspace_run:create", "workspace_run:read", "workspace_run:cancel", "backup:create", "backup:read", "backup:restore",
+        WorkspaceRunCreate, WorkspaceRunRead, WorkspaceRunCancel, "backup:create", "backup:read", "backup:restore",
         "backup:delete", "usage:read", ApiKeyRead, ApiKeyRevoke, ProjectCreate,
     ];
 }

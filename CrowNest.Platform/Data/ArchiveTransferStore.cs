@@ -37,33 +37,70 @@ public sealed class ArchiveTransferStore(NpgsqlDataSource database)
         return await ReadAsync(sql, cancellationToken);
     }
 
-    /// <summary>Bytes have arrived; the last ones win. null: it is not open any more.</summary>
-    public async Task<ArchiveTransferRow?> MarkUploadedAsync(
-        string id, string objectKey, string sha256, long bytes, DateTimeOffset now, CancellationToken cancellationToken)
+    /// <summary>Bytes have arrived; the last ones win.</summary>
+    /// <param name="began">When they began to arrive, which must have been in time.</param>
+    /// <param name="until">They wait until then at least.</param>
+    /// <returns>Key of the object that they replace, empty when there was none; null: the transfer is not open any more.</returns>
+    public async Task<string?> MarkUploadedAsync(
+        string id, string objectKey, string sha256, long bytes, DateTimeOffset began, DateTimeOffset until, CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand($"""
+            WITH old AS (SELECT id, object_key FROM archive_transfers WHERE id = @id FOR UPDATE)
             UPDATE archive_transfers u SET status = '{ArchiveTransferStatus.Uploaded}', object_key = @key, received_sha256 = @sha,
-                received_bytes = @bytes
-            WHERE u.id = @id AND u.status IN ('{ArchiveTransferStatus.Pending}', '{ArchiveTransferStatus.Uploaded}') AND u.expires_at > @now
-            RETURNING {Columns}
+                received_bytes = @bytes, expires_at = greatest(u.expires_at, @until)
+            FROM old
+            WHERE u.id = old.id AND u.status IN ('{ArchiveTransferStatus.Pending}', '{ArchiveTransferStatus.Uploaded}')
+                AND u.expires_at > @began
+            RETURNING coalesce(old.object_key, '')
             """);
         sql.Parameters.AddWithValue("id", id);
         sql.Parameters.AddWithValue("key", objectKey);
         sql.Parameters.AddWithValue("sha", sha256);
         sql.Parameters.AddWithValue("bytes", bytes);
-        sql.Parameters.AddWithValue("now", now);
-        return await ReadAsync(sql, cancellationToken);
+        sql.Parameters.AddWithValue("began", began);
+        sql.Parameters.AddWithValue("until", until);
+        return (string?)await sql.ExecuteScalarAsync(cancellationToken);
     }
 
-    /// <summary>Its bytes are the run's archive. false: it was not <c>uploaded</c>.</summary>
-    public async Task<bool> MarkFinalizedAsync(string id, CancellationToken cancellationToken)
+    /// <summary>Its bytes are to be the run's archive and are not replaced any more. false: they are others by now, or it is not open.</summary>
+    public async Task<bool> MarkFinalizedAsync(string id, string objectKey, CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand($"""
             UPDATE archive_transfers SET status = '{ArchiveTransferStatus.Finalized}'
-            WHERE id = @id AND status = '{ArchiveTransferStatus.Uploaded}'
+            WHERE id = @id AND status = '{ArchiveTransferStatus.Uploaded}' AND object_key = @key
             """);
         sql.Parameters.AddWithValue("id", id);
+        sql.Parameters.AddWithValue("key", objectKey);
         return await sql.ExecuteNonQueryAsync(cancellationToken) == 1;
+    }
+
+    /// <summary>Those of the given objects that something needs: a run that is not long closed, or an upload that may yet be finalized.</summary>
+    /// <param name="runIds">The runs that the keys name.</param>
+    /// <param name="closedAfter">Archives of runs that were closed later are needed.</param>
+    public async Task<HashSet<string>> ListNeededAsync(
+        IReadOnlyCollection<string> keys, IReadOnlyCollection<string> runIds, DateTimeOffset now, DateTimeOffset closedAfter, CancellationToken cancellationToken)
+    {
+        await using var sql = database.CreateCommand($"""
+            SELECT archive_key FROM workspace_runs WHERE id = ANY(@runs) AND archive_key = ANY(@keys)
+                AND (closed_at IS NULL OR closed_at > @closed)
+            UNION ALL
+            SELECT u.object_key FROM archive_transfers u JOIN workspace_runs r ON r.id = u.run_id
+            WHERE u.run_id = ANY(@runs) AND u.object_key = ANY(@keys) AND r.status = '{WorkspaceRunStatus.AwaitingArchive}'
+                AND (u.status = '{ArchiveTransferStatus.Finalized}'
+                     OR (u.status = '{ArchiveTransferStatus.Uploaded}' AND u.expires_at > @now))
+            """);
+        sql.Parameters.AddWithValue("keys", keys.ToArray());
+        sql.Parameters.AddWithValue("runs", runIds.ToArray());
+        sql.Parameters.AddWithValue("now", now);
+        sql.Parameters.AddWithValue("closed", closedAfter);
+        await using var reader = await sql.ExecuteReaderAsync(cancellationToken);
+        var needed = new HashSet<string>(StringComparer.Ordinal);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            needed.Add(reader.GetString(0));
+        }
+
+        return needed;
     }
 
     private static async Task<ArchiveTransferRow?> ReadAsync(NpgsqlCommand sql, CancellationToken cancellationToken)

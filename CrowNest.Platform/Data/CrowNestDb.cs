@@ -28,6 +28,7 @@ public sealed partial class CrowNestDb(DbContextOptions<CrowNestDb> options) : D
     public DbSet<WorkspaceRunEntity> WorkspaceRuns => Set<WorkspaceRunEntity>();
     public DbSet<WorkspaceRunEventEntity> WorkspaceRunEvents => Set<WorkspaceRunEventEntity>();
     public DbSet<ArchiveTransferEntity> ArchiveTransfers => Set<ArchiveTransferEntity>();
+    public DbSet<EvidenceKeyEntity> EvidenceKeys => Set<EvidenceKeyEntity>();
 
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
@@ -177,6 +178,12 @@ public sealed partial class CrowNestDb(DbContextOptions<CrowNestDb> options) : D
             e.ToTable("archive_transfers");
             e.HasOne<WorkspaceRunEntity>().WithMany().HasForeignKey(x => x.RunId).OnDelete(DeleteBehavior.Cascade);
             e.HasIndex(x => x.RunId);
+        });
+        modelBuilder.Entity<EvidenceKeyEntity>(e =>
+        {
+            e.ToTable("evidence_keys");
+            e.HasIndex(x => x.RetiredAt).IsUnique().HasFilter("retired_at IS NULL").AreNullsDistinct(false)
+                .HasDatabaseName("ux_evidence_keys_current");
         });
     }
 

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 
@@ -59,9 +60,15 @@ public static class RunEvidence
     }
 
     /// <summary>The digest that the evidence must carry: over the canonical JSON of everything but itself and <c>cleanupStatus</c>.</summary>
-    public static string Digest(WorkspaceRunEvidence evidence)
+    public static string Digest(WorkspaceRunEvidence evidence) =>
+        Digest(JsonSerializer.SerializeToNode(evidence, CrowNestJson.Options)!.AsObject());
+
+    /// <summary>The same of evidence as it was stored, perhaps by another version with other members.</summary>
+    /// <exception cref="ArgumentException">A number in it is none that evidence has.</exception>
+    public static string Digest(JsonObject evidence)
     {
-        var json = JsonSerializer.SerializeToNode(evidence, CrowNestJson.Options)!.AsObject();
+        ArgumentNullException.ThrowIfNull(evidence);
+        var json = evidence.DeepClone().AsObject();
         json.Remove("cleanupStatus");
         json.Remove("evidenceSha256");
         return Convert.ToHexStringLower(SHA256.HashData(CanonicalJson.Write(json.Deserialize<JsonElement>())));

@@ -448,6 +448,41 @@ namespace CrowNest.Platform.Data.Migrations
                     b.ToTable("commands", (string)null);
                 });
 
+            modelBuilder.Entity("CrowNest.Platform.Data.EvidenceKeyEntity", b =>
+                {
+                    b.Property<string>("Id")
+                        .HasColumnType("text")
+                        .HasColumnName("id");
+
+                    b.Property<DateTimeOffset>("CreatedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("created_at");
+
+                    b.Property<byte[]>("PublicKey")
+                        .IsRequired()
+                        .HasColumnType("bytea")
+                        .HasColumnName("public_key");
+
+                    b.Property<DateTimeOffset?>("RetiredAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("retired_at");
+
+                    b.Property<DateTimeOffset?>("RevokedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("revoked_at");
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("RetiredAt")
+                        .IsUnique()
+                        .HasDatabaseName("ux_evidence_keys_current")
+                        .HasFilter("retired_at IS NULL");
+
+                    NpgsqlIndexBuilderExtensions.AreNullsDistinct(b.HasIndex("RetiredAt"), false);
+
+                    b.ToTable("evidence_keys", (string)null);
+                });
+
             modelBuilder.Entity("CrowNest.Platform.Data.IdempotencyEntity", b =>
                 {
                     b.Property<byte[]>("Id")

@@ -109,12 +109,14 @@ public sealed class WorkspaceRunStoreTests(StoreFixture fixture) : IClassFixture
         var run = await CreatedAsync(await fixture.AddTenantAsync());
         var first = await transfers.InsertAsync(Ids.New(Ids.Upload), run, "a", 1, Now, Now.AddMinutes(10), default);
         var second = await transfers.InsertAsync(Ids.New(Ids.Upload), run, "b", 2, Now, Now.AddMinutes(10), default);
-        Assert.Null(await transfers.MarkUploadedAsync(first.Id, "k1", "a", 1, Now, default));
-        Assert.NotNull(await transfers.MarkUploadedAsync(second.Id, "k2", "x", 2, Now, default));
-        Assert.Equal("k3", (await transfers.MarkUploadedAsync(second.Id, "k3", "b", 2, Now, default))!.ObjectKey);
-        Assert.Null(await transfers.MarkUploadedAsync(second.Id, "k4", "b", 2, Now.AddMinutes(10), default));
-        Assert.True(await transfers.MarkFinalizedAsync(second.Id, default));
-        Assert.False(await transfers.MarkFinalizedAsync(second.Id, default));
+        var until = Now.AddMinutes(10);
+        Assert.Null(await transfers.MarkUploadedAsync(first.Id, "k1", "a", 1, Now, until, default));
+        Assert.Equal("", await transfers.MarkUploadedAsync(second.Id, "k2", "x", 2, Now, until, default));
+        Assert.Equal("k2", await transfers.MarkUploadedAsync(second.Id, "k3", "b", 2, Now, until, default));
+        Assert.Null(await transfers.MarkUploadedAsync(second.Id, "k4", "b", 2, until, until, default));
+        Assert.False(await transfers.MarkFinalizedAsync(second.Id, "k2", default));
+        Assert.True(await transfers.MarkFinalizedAsync(second.Id, "k3", default));
+        Assert.False(await transfers.MarkFinalizedAsync(second.Id, "k3", default));
         Assert.Equal(ArchiveTransferStatus.Expired, (await transfers.FindAsync(run, first.Id, default))!.Status);
         Assert.Null(await transfers.FindAsync("wsr_other", second.Id, default));
     }
