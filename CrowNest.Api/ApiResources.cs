@@ -2,11 +2,13 @@ using CrowNest.Api.AgentSessions;
 using CrowNest.Api.ApiKeys;
 using CrowNest.Api.Artifacts;
 using CrowNest.Api.Commands;
+using CrowNest.Api.Evidence;
 using CrowNest.Api.Files;
 using CrowNest.Api.Http;
 using CrowNest.Api.Projects;
 using CrowNest.Api.Sandboxes;
 using CrowNest.Api.Templates;
+using CrowNest.Api.WorkspaceRuns;
 
 namespace CrowNest.Api;
 
@@ -19,7 +21,9 @@ internal static class ApiResources
         .AddSandboxes()
         .AddCommands()
         .AddFiles()
-        .AddArtifacts();
+        .AddArtifacts()
+        .AddWorkspaceRuns()
+        .AddEvidence();
 
     public static void MapResources(this IEndpointRouteBuilder endpoints)
     {
@@ -32,5 +36,7 @@ internal static class ApiResources
         v1.MapFiles();
         v1.MapArtifacts();
         v1.MapAgentSessions();
+        v1.MapWorkspaceRuns();
+        v1.MapEvidence();
     }
 }

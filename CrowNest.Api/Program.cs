@@ -1,5 +1,6 @@
 using CrowNest.Api;
 using CrowNest.Api.Discovery;
+using CrowNest.Api.Evidence;
 using CrowNest.Api.Fleet;
 using CrowNest.Api.Http;
 using CrowNest.Api.Links;
@@ -18,5 +19,6 @@ app.MapDefaultEndpoints();
 app.MapDiscovery();
 app.MapSignIn();
 app.MapSigningKeys();
+app.MapEvidenceKeys();
 app.MapResources();
 await app.RunAsync();

@@ -57,7 +57,8 @@ internal static partial class CommandRules
         _ => throw Invalid("mode", "mode must be \"graceful\" or \"force\"."),
     };
 
-    private static string CheckCommand(string? command)
+    /// <summary>A shell command line.</summary>
+    public static string CheckCommand(string? command)
     {
         if (string.IsNullOrWhiteSpace(command))
         {

@@ -1,4 +1,3 @@
-using System.Globalization;
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
@@ -12,13 +11,11 @@ namespace CrowNest.Api.Commands;
 internal sealed class CommandStreaming(
     CommandStore store, ICommandLogReader logs, IOptions<ApiOptions> options, IHostApplicationLifetime lifetime, TimeProvider time)
 {
-    private const string LastEventId = "Last-Event-ID";
-
     public async Task StreamAsync(string commandId, Caller caller, HttpContext context)
     {
         var aborted = context.RequestAborted;
         var row = await store.FindAsync(caller.Ownership, commandId, aborted) ?? throw ApiException.NotFound("Command");
-        var afterSeq = Paging.ReadAfterSeq(context.Request) ?? ReadLastEventId(context.Request);
+        var afterSeq = Paging.ReadAfterSeq(context.Request) ?? SseWriter.ReadLastEventId(context.Request);
         if (afterSeq is { } after && await CommandLogs.Reading(() => logs.GetRangeAsync(row, aborted)) is var range && range.IsGapAfter(after))
         {
             throw CommandLogs.GapAfter(range);
@@ -81,8 +78,4 @@ internal sealed class CommandStreaming(
 
     private static object Heartbeat(DateTimeOffset now) =>
         new CommandStreamEvent { Type = CommandStreamEventType.Heartbeat, CreatedAt = now };
-
-    /// <summary>A header that is none of our numbers is no wish to resume.</summary>
-    private static long? ReadLastEventId(HttpRequest request) =>
-        long.TryParse(request.Headers[LastEventId], NumberStyles.None, CultureInfo.InvariantCulture, out var seq) ? seq : null;
 }

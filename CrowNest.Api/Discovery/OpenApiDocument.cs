@@ -113,11 +113,14 @@ internal static class OpenApiDocument
             parameters.Add(Parameter(parameter.Name, "path", new JsonObject { ["type"] = "string" }, required: true));
         }
 
-        foreach (var query in operation.Query)
+        foreach (var (place, own) in new[] { ("query", operation.Query), ("header", operation.Headers) })
         {
-            var parameter = Parameter(query.Name, "query", new JsonObject { ["type"] = query.Type }, query.Required);
-            parameter["description"] = query.Description;
-            parameters.Add(parameter);
+            foreach (var described in own)
+            {
+                var parameter = Parameter(described.Name, place, new JsonObject { ["type"] = described.Type }, described.Required);
+                parameter["description"] = described.Description;
+                parameters.Add(parameter);
+            }
         }
 
         if (operation.Paged)
@@ -142,14 +145,19 @@ internal static class OpenApiDocument
     {
         var schema = operation.Response is { } type ? schemas.Reference(type)
             : operation.ContentType.StartsWith("text/", StringComparison.Ordinal) ? new JsonObject { ["type"] = "string" } : Binary();
-        var responses = new JsonObject
+        var answer = new JsonObject { ["description"] = operation.Summary + "." };
+        if (operation.Status != StatusCodes.Status204NoContent)
         {
-            [$"{operation.Status}"] = new JsonObject
+            var content = Content(operation.ContentType, schema);
+            if (operation.OtherContentType is { } other)
             {
-                ["description"] = operation.Summary + ".",
-                ["content"] = Content(operation.ContentType, schema),
-            },
-        };
+                content[other] = new JsonObject { ["schema"] = new JsonObject { ["type"] = "string" } };
+            }
+
+            answer["content"] = content;
+        }
+
+        var responses = new JsonObject { [$"{operation.Status}"] = answer };
         IEnumerable<string> codes = isV1 ? [.. CodesOfEveryV1Operation, .. operation.Errors] : operation.Errors;
         if (idempotency is not null)
         {

@@ -34,6 +34,12 @@ internal sealed record Operation(string Id, string Tag, string Summary)
     /// <summary>Query parameters of this operation alone.</summary>
     public QueryParameter[] Query { get; init; } = [];
 
+    /// <summary>Media type in which the answer can be had besides <see cref="ContentType"/>.</summary>
+    public string? OtherContentType { get; init; }
+
+    /// <summary>Headers of this operation alone.</summary>
+    public QueryParameter[] Headers { get; init; } = [];
+
     /// <summary>It has <c>limit</c> and <c>cursor</c>.</summary>
     public bool Paged { get; init; }
 
@@ -48,7 +54,8 @@ internal sealed record Operation(string Id, string Tag, string Summary)
 internal sealed record QueryParameter(string Name, string Type, string Description, bool Required = false);
 
 /// <summary>The route honours <c>Idempotency-Key</c> (api.md 3, column I).</summary>
-internal sealed record IdempotencyHonoured(bool Required);
+/// <param name="BodyHeaders">Headers that stand for the body where a request is compared with an earlier one; null: the body itself.</param>
+internal sealed record IdempotencyHonoured(bool Required, string[]? BodyHeaders = null);
 
 /// <summary>The request takes no token of the rate limit (H20, OP-5).</summary>
 internal sealed record RateLimitExempt;
@@ -90,6 +97,10 @@ internal static class EndpointMetadataExtensions
     /// <param name="required">Missing header: 400 <c>missing_idempotency_key</c>.</param>
     public static TBuilder HonoursIdempotencyKey<TBuilder>(this TBuilder builder, bool required = false)
         where TBuilder : IEndpointConventionBuilder => builder.WithMetadata(new IdempotencyHonoured(required));
+
+    /// <summary>For a body that is too large to be compared: the headers that tell its digest and size stand for it.</summary>
+    public static TBuilder HonoursIdempotencyKeyByHeaders<TBuilder>(this TBuilder builder, params string[] bodyHeaders)
+        where TBuilder : IEndpointConventionBuilder => builder.WithMetadata(new IdempotencyHonoured(Required: false, bodyHeaders));
 
     public static TBuilder ExemptFromRateLimit<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.WithMetadata(new RateLimitExempt());

@@ -43,7 +43,7 @@ internal sealed partial class Idempotency(
         }
 
         var id = Identity(context.GetCaller(), context.Request, key);
-        var fingerprint = await FingerprintAsync(context);
+        var fingerprint = await FingerprintAsync(context, honoured);
         var claim = await store.ClaimAsync(id, fingerprint, context.RequestAborted);
         if (claim.Lease is { } lease)
         {
@@ -116,10 +116,13 @@ internal sealed partial class Idempotency(
     private static byte[] Identity(Caller caller, HttpRequest request, string key) =>
         SHA256.HashData(Encoding.UTF8.GetBytes($"{caller.OrgId}\n{caller.CredentialId}\n{request.Method}\n{request.Path}\n{key}"));
 
-    private static async Task<byte[]> FingerprintAsync(HttpContext context)
+    /// <summary>What makes two requests the same (api.md 2.8). A large body is represented by the headers that describe it.</summary>
+    private static async Task<byte[]> FingerprintAsync(HttpContext context, IdempotencyHonoured honoured)
     {
         var request = context.Request;
-        var body = Canonical(await RequestBody.BufferAsync(context, context.RequestAborted));
+        var body = honoured.BodyHeaders is { } headers
+            ? Encoding.UTF8.GetBytes(string.Join('\n', headers.Select(h => request.Headers[h].ToString().ToLowerInvariant())))
+            : Canonical(await RequestBody.BufferAsync(context, context.RequestAborted));
         return SHA256.HashData([.. Encoding.UTF8.GetBytes($"{request.Method}\n{request.Path}\n{request.QueryString}\n"), .. body]);
     }
 

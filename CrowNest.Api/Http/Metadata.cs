@@ -11,18 +11,19 @@ internal static class Metadata
 
     /// <summary>Checks a map from a body; a null value is one that was no string.</summary>
     /// <exception cref="ApiException">400 with the code of the rule that is broken.</exception>
-    public static void Validate(IReadOnlyDictionary<string, string> metadata)
+    /// <param name="member">The body's member that holds the map.</param>
+    public static void Validate(IReadOnlyDictionary<string, string> metadata, string member = "metadata")
     {
         if (metadata.Count > Limits.MetadataKeys)
         {
             throw new ApiException(ErrorCodes.MetadataTooManyKeys, $"Metadata may have at most {Limits.MetadataKeys} keys.",
-                new JsonObject { ["field"] = "metadata", ["max"] = Limits.MetadataKeys });
+                new JsonObject { ["field"] = member, ["max"] = Limits.MetadataKeys });
         }
 
         var total = 0;
         foreach (var (key, value) in metadata)
         {
-            var field = FilterPrefix + key;
+            var field = $"{member}.{key}";
             ValidateKey(key, field);
             if (value is null || value.Length > Limits.MetadataValueLength)
             {
@@ -37,7 +38,7 @@ internal static class Metadata
         if (total > Limits.MetadataBytes)
         {
             throw new ApiException(ErrorCodes.MetadataTooLarge, $"Metadata may have at most {Limits.MetadataBytes} bytes.",
-                new JsonObject { ["field"] = "metadata", ["max"] = Limits.MetadataBytes });
+                new JsonObject { ["field"] = member, ["max"] = Limits.MetadataBytes });
         }
     }
 

@@ -32,7 +32,7 @@ internal sealed class RequestBody
         catch (JsonException exception)
         {
             var field = FieldOf(exception.Path);
-            throw field.StartsWith("metadata.", StringComparison.Ordinal)
+            throw field.StartsWith("metadata.", StringComparison.Ordinal) || field.StartsWith("sourceMetadata.", StringComparison.Ordinal)
                 ? new ApiException(ErrorCodes.InvalidMetadataValue, "Metadata values must be strings.", new JsonObject { ["field"] = field })
                 : ApiException.InvalidField(field, $"'{field}' has the wrong type.");
         }

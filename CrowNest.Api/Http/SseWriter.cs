@@ -46,6 +46,10 @@ internal sealed class SseWriter : IAsyncDisposable
         return new SseWriter(context, heartbeat, interval, time);
     }
 
+    /// <summary>Where a client wants to resume that says so by header; one that is none of our numbers is no such wish.</summary>
+    public static long? ReadLastEventId(HttpRequest request) =>
+        long.TryParse(request.Headers["Last-Event-ID"], NumberStyles.None, CultureInfo.InvariantCulture, out var seq) ? seq : null;
+
     /// <summary>Sends one event.</summary>
     /// <param name="type">The payload's <c>type</c> member.</param>
     /// <param name="seq">The event's sequence number, if it has one.</param>

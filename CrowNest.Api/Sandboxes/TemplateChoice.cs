@@ -14,12 +14,7 @@ internal sealed class TemplateChoice(TemplateCatalog catalog, LiveWorkers worker
     public async Task<(TemplateVersionRow Version, IReadOnlyList<LiveWorker> Nodes)> ChooseAsync(
         string? slug, string? versionId, CancellationToken cancellationToken)
     {
-        if (slug is not null && !TemplateSlugs.All.Contains(slug))
-        {
-            throw new ApiException(ErrorCodes.InvalidRequest,
-                $"template must be one of {string.Join(", ", TemplateSlugs.All)}.", new JsonObject { ["field"] = "template" });
-        }
-
+        CheckSlug(slug);
         var pinned = versionId is null ? null : await FindPinnedAsync(slug, versionId, cancellationToken);
         var live = await workers.ListAsync(cancellationToken);
         if (live.Count == 0)
@@ -37,6 +32,27 @@ internal sealed class TemplateChoice(TemplateCatalog catalog, LiveWorkers worker
         }
 
         return (version, nodes);
+    }
+
+    /// <summary>
+    /// The version for work that begins later, on whatever node is there then: the one that is asked for, or the newest that a node has now,
+    /// or the newest of all.
+    /// </summary>
+    public async Task<TemplateVersionRow> FreezeAsync(string? slug, string? versionId, CancellationToken cancellationToken)
+    {
+        CheckSlug(slug);
+        return versionId is not null
+            ? await FindPinnedAsync(slug, versionId, cancellationToken)
+            : await NewestAsync(slug ?? options.Value.DefaultTemplate, await workers.ListAsync(cancellationToken), cancellationToken);
+    }
+
+    private static void CheckSlug(string? slug)
+    {
+        if (slug is not null && !TemplateSlugs.All.Contains(slug))
+        {
+            throw new ApiException(ErrorCodes.InvalidRequest,
+                $"template must be one of {string.Join(", ", TemplateSlugs.All)}.", new JsonObject { ["field"] = "template" });
+        }
     }
 
     private async Task<TemplateVersionRow> FindPinnedAsync(string? slug, string versionId, CancellationToken cancellationToken)

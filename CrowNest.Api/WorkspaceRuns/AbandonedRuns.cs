@@ -1,0 +1,75 @@
+using CrowNest.Api.Fleet;
+using CrowNest.Platform.Data;
+using CrowNest.Platform.Objects;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace CrowNest.Api.WorkspaceRuns;
+
+/// <summary>
+/// Ends runs that no worker carries and none will (docs/protocols.md 9), so that none hangs. Every instance does it; each change is
+/// conditional, so that they do not disturb each other.
+/// </summary>
+internal sealed partial class AbandonedRuns(
+    NpgsqlDataSource database, WorkspaceRunStore runs, RunEnding ending, IOptions<WorkspaceRunOptions> options, IOptions<FleetOptions> fleet,
+    TimeProvider time, ILogger<AbandonedRuns> logger)
+    : BackgroundService
+{
+    private const int BatchSize = 100;
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(options.Value.SweepInterval, time);
+        // A database that was away made every lease lapse (see BookCloser).
+        DateTimeOffset? answersSince = null;
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            try
+            {
+                await using var ping = database.CreateCommand("SELECT 1");
+                await ping.ExecuteScalarAsync(stoppingToken);
+                answersSince ??= time.GetUtcNow();
+                if (time.GetUtcNow() - answersSince >= fleet.Value.OutageGrace)
+                {
+                    await SweepAsync(stoppingToken);
+                }
+            }
+            catch (Exception e) when (e is NpgsqlException or TimeoutException)
+            {
+                answersSince = null;
+                LogDatabaseAway(e);
+            }
+        }
+    }
+
+    private async Task SweepAsync(CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        var abandoned = await runs.ListAbandonedAsync(
+            now - options.Value.UploadWithin, now - options.Value.UnclaimedAfter, now, BatchSize, cancellationToken);
+        foreach (var id in abandoned)
+        {
+            if (await runs.FindAsync(id, cancellationToken) is not { ClosedAt: null } run)
+            {
+                continue;
+            }
+
+            try
+            {
+                await ending.EndAbandonedAsync(run, cancellationToken);
+            }
+            catch (ObjectStoreException e)
+            {
+                // The others would wait for the same store.
+                LogEvidenceWaits(id, e);
+                return;
+            }
+        }
+    }
+
+    [LoggerMessage(2540, LogLevel.Warning, "Abandoned runs can not be looked for: the database is away.")]
+    private partial void LogDatabaseAway(Exception exception);
+
+    [LoggerMessage(2541, LogLevel.Warning, "Run {RunId}: its evidence can not be stored now; the next round tries again.")]
+    private partial void LogEvidenceWaits(string runId, Exception exception);
+}

@@ -1,0 +1,136 @@
+using CrowNest.Contracts;
+using CrowNest.Platform.Data;
+using CrowNest.Platform.Objects;
+using CrowNest.Platform.WorkspaceRuns;
+using Npgsql;
+
+namespace CrowNest.Api.WorkspaceRuns;
+
+/// <summary>Ends runs that no worker carries: canceled before their start, never uploaded, or lost with their worker.</summary>
+internal sealed partial class RunEnding(
+    WorkspaceRunStore runs, SandboxStore sandboxes, RunClosing closing, RunNotices notices, IHostApplicationLifetime lifetime, TimeProvider time,
+    ILogger<RunEnding> logger)
+{
+    /// <summary>How long a cancel waits for the evidence; a store that is slower does not hold its caller up.</summary>
+    private static readonly TimeSpan CancelWait = TimeSpan.FromSeconds(2);
+
+    /// <summary>
+    /// Stores the evidence of a canceled run that was never started, and tells its end; in the background when that takes long.
+    /// </summary>
+    /// <returns>The run's row as it is then.</returns>
+    public async Task<WorkspaceRunRow> CloseUnstartedAsync(WorkspaceRunRow canceled)
+    {
+        var work = Task.Run(() => TryCloseAsync(canceled), CancellationToken.None);
+        try
+        {
+            return await work.WaitAsync(CancelWait, time) ?? canceled;
+        }
+        catch (TimeoutException)
+        {
+            return canceled;
+        }
+    }
+
+    /// <summary>Ends a run that was abandoned, as far as that can be done now; the next round of the sweep goes on.</summary>
+    public async Task EndAbandonedAsync(WorkspaceRunRow run, CancellationToken cancellationToken)
+    {
+        if (!run.IsFinal)
+        {
+            LogAbandoned(run.Id, run.Status);
+        }
+
+        if (await CleanUpAsync(run, cancellationToken))
+        {
+            await FinishAsync(run, EndOf(run, time.GetUtcNow()), cancellationToken);
+        }
+    }
+
+    private static WorkspaceRunEnd EndOf(WorkspaceRunRow run, DateTimeOffset now) => run.Status switch
+    {
+        WorkspaceRunStatus.AwaitingArchive => new(
+            WorkspaceRunStatus.Failed, now, WorkspaceRunFailure.UploadMissing, "No archive was uploaded in time."),
+        _ when run.ClaimedBy is null => new(
+            WorkspaceRunStatus.Failed, now, WorkspaceRunFailure.InternalError, "No worker took the run."),
+        _ => new(WorkspaceRunStatus.Failed, now, WorkspaceRunFailure.InternalError, "The worker that carried the run was lost."),
+    };
+
+    /// <summary>null: it could not be done now.</summary>
+    private async Task<WorkspaceRunRow?> TryCloseAsync(WorkspaceRunRow canceled)
+    {
+        try
+        {
+            return await FinishAsync(canceled, EndOf(canceled, canceled.FinishedAt!.Value), lifetime.ApplicationStopping);
+        }
+        catch (ObjectStoreException e)
+        {
+            LogEvidenceWaits(canceled.Id, e);
+            return await TryTellAsync(canceled);
+        }
+        catch (Exception e) when (e is NpgsqlException or TimeoutException or OperationCanceledException)
+        {
+            LogEvidenceWaits(canceled.Id, e);
+            return null;
+        }
+    }
+
+    private async Task<WorkspaceRunRow?> TryTellAsync(WorkspaceRunRow canceled)
+    {
+        try
+        {
+            var told = RunTold.Status(
+                canceled.Status, time.GetUtcNow(), "The evidence can not be stored at the moment; it is tried again until it is.");
+            var row = await runs.AppendAsync(canceled.Id, canceled.ClaimedBy, [told], CancellationToken.None);
+            await notices.ChangedAsync(canceled.Id);
+            return row;
+        }
+        catch (Exception e) when (e is NpgsqlException or TimeoutException)
+        {
+            LogEvidenceWaits(canceled.Id, e);
+            return null;
+        }
+    }
+
+    private async Task<WorkspaceRunRow?> FinishAsync(WorkspaceRunRow run, WorkspaceRunEnd end, CancellationToken cancellationToken)
+    {
+        if (await closing.FinishAsync(run.Id, run.ClaimedBy, end, cancellationToken) is not { } finished)
+        {
+            // It has found a worker after all.
+            return null;
+        }
+
+        var closed = await closing.CloseAsync(run.Id, cancellationToken) ?? finished;
+        await notices.ChangedAsync(run.Id);
+        return closed;
+    }
+
+    /// <summary>
+    /// The sandbox that a lost worker has left: its node destroys it, or its books are closed when that is lost too. What became of it is
+    /// what the run says.
+    /// </summary>
+    /// <returns>Whether that is known by now.</returns>
+    private async Task<bool> CleanUpAsync(WorkspaceRunRow run, CancellationToken cancellationToken)
+    {
+        if (run.CleanupStatus != WorkspaceRunCleanup.Pending)
+        {
+            return true;
+        }
+
+        var sandbox = run.SandboxId is { } id ? await sandboxes.FindAsync(id, cancellationToken) : null;
+        if (sandbox is not null && SandboxStates.IsLive(sandbox.State))
+        {
+            await sandboxes.MarkExpiringAsync(sandbox.Id, DestroyedReason.PlatformCleanup, cancellationToken);
+            return false;
+        }
+
+        // A sandbox that failed with its node may still be there when the node comes back, which then removes it.
+        var isGone = sandbox is null || sandbox.State == SandboxStatus.Destroyed;
+        await runs.SaveCleanupAsync(run.Id, isGone ? WorkspaceRunCleanup.Succeeded : WorkspaceRunCleanup.Failed, cancellationToken);
+        return true;
+    }
+
+    [LoggerMessage(2530, LogLevel.Warning, "Run {RunId} is {Status} and nobody's: it has failed.")]
+    private partial void LogAbandoned(string runId, string status);
+
+    [LoggerMessage(2531, LogLevel.Warning, "Run {RunId}: its evidence can not be stored now; the sweep tries again.")]
+    private partial void LogEvidenceWaits(string runId, Exception exception);
+}

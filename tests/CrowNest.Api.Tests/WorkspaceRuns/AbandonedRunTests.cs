@@ -1,0 +1,93 @@
+using CrowNest.Contracts;
+using CrowNest.Platform.Data;
+using CrowNest.Platform.Fleet;
+using CrowNest.Testing;
+using Npgsql;
+using Xunit;
+
+namespace CrowNest.Api.Tests.WorkspaceRuns;
+
+/// <summary>Runs that nobody carries (docs/protocols.md 9), with two instances that both see to them.</summary>
+[Collection(Backends.Name)]
+public sealed class AbandonedRunTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
+{
+    [Fact]
+    public async Task NeverUploaded_HasFailedForItsUpload()
+    {
+        var tenant = await fixture.TenantAsync();
+        var id = await tenant.RunAsync();
+        await AgeAsync(id, "created_at = created_at - interval '25 hours'");
+        await SweptAsync(tenant, id);
+        var run = await tenant.ReadRunAsync(id);
+        Assert.Equal(("failed", "upload_missing", "user_input"), (run.Text("status"), run.Text("failureReason"), run.Text("failureClass")));
+        Assert.True(run.GetProperty("orchestrationSucceeded").GetBoolean() && run.Has("failureMessage"));
+        Assert.Equal("awaiting_archive failed terminal", await tenant.StoryAsync(id));
+        Assert.Equal("upload_missing", (await tenant.GetAsync($"/v1/workspace-runs/{id}/evidence", "evidence")).Text("failureReason"));
+        await tenant.UploadAsync(id, RunCalls.Archive()).ErrorAsync(409, "upload_conflict");
+    }
+
+    [Fact]
+    public async Task Unclaimed_HasFailedByThePlatform()
+    {
+        var tenant = await fixture.TenantAsync();
+        var id = await tenant.UploadedAsync();
+        using var started = await tenant.PostAsync(id, "start");
+        await AgeAsync(id, "started_at = started_at - interval '6 minutes'");
+        await SweptAsync(tenant, id);
+        var run = await tenant.ReadRunAsync(id);
+        Assert.Equal(("failed", "internal_error", "platform"), (run.Text("status"), run.Text("failureReason"), run.Text("failureClass")));
+        Assert.False(run.GetProperty("orchestrationSucceeded").GetBoolean());
+        Assert.Equal("succeeded", run.Text("cleanupStatus"));
+        Assert.EndsWith("starting failed terminal", await tenant.StoryAsync(id), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task OfALostWorker_HasFailedAndItsSandboxIsTold(bool canceled)
+    {
+        var tenant = await fixture.TenantAsync();
+        var id = await tenant.UploadedAsync();
+        using var started = await tenant.PostAsync(id, "start");
+        await using var database = NpgsqlDataSource.Create(fixture.Database.ConnectionString);
+        var lost = Ids.New(Ids.Worker);
+        await new WorkerStore(database).RenewLeaseAsync(lost, "http://127.0.0.1:1", "runc", DateTimeOffset.UtcNow, TimeSpan.FromMinutes(1), default);
+        var worker = new TestRunWorker(fixture.Api.Services, lost);
+        await worker.ClaimAsync(id);
+        // In a sandbox of a node that lives: that one is told to destroy it.
+        var sandbox = await tenant.SandboxAsync();
+        await worker.SandboxAsync(id, sandbox);
+        await worker.AdvanceAsync(id, WorkspaceRunStatus.Running);
+        if (canceled)
+        {
+            using var response = await tenant.PostAsync(id, "cancel");
+            Assert.Equal(200, (int)response.StatusCode);
+        }
+
+        await fixture.Database.ExecuteAsync($"UPDATE workers SET lease_expires_at = now() - interval '6 minutes' WHERE id = '{lost}'");
+        await AgeAsync(id, "started_at = started_at - interval '6 minutes'");
+        await using var api = fixture.StartApi(("Api:WorkspaceRuns:SweepInterval", "00:00:00.1"));
+        var sandboxes = new SandboxStore(database);
+        await Eventually.HoldsAsync(
+            async () => (await sandboxes.FindAsync(sandbox, default))!.State == SandboxStatus.Expiring, "the sandbox is to be destroyed");
+        Assert.False((await tenant.ReadRunAsync(id)).GetProperty("evidenceAvailable").GetBoolean());
+        await fixture.Worker.DestroyAsync(sandbox);
+        await ClosedAsync(tenant, id);
+        var run = await tenant.ReadRunAsync(id);
+        Assert.Equal((canceled ? "canceled" : "failed", "succeeded"), (run.Text("status"), run.Text("cleanupStatus")));
+        Assert.Equal(canceled, !run.Has("failureReason"));
+        Assert.EndsWith($"running {run.Text("status")} terminal", await tenant.StoryAsync(id), StringComparison.Ordinal);
+    }
+
+    private Task<int> AgeAsync(string id, string set) => fixture.Database.ExecuteAsync($"UPDATE workspace_runs SET {set} WHERE id = '{id}'");
+
+    private async Task SweptAsync(Tenant tenant, string id)
+    {
+        await using var first = fixture.StartApi(("Api:WorkspaceRuns:SweepInterval", "00:00:00.1"));
+        await using var second = fixture.StartApi(("Api:WorkspaceRuns:SweepInterval", "00:00:00.1"));
+        await ClosedAsync(tenant, id);
+    }
+
+    private static Task ClosedAsync(Tenant tenant, string id) => Eventually.HoldsAsync(
+        async () => (await tenant.StoryAsync(id)).EndsWith("terminal", StringComparison.Ordinal), "the run is closed");
+}
