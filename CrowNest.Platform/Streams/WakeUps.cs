@@ -97,7 +97,16 @@ internal sealed class WakeUps(RedisConnection redis) : IDisposable
 
     internal async ValueTask ReleaseAsync(RedisChannel channel, Signal signal)
     {
-        await _gate.WaitAsync();
+        try
+        {
+            await _gate.WaitAsync();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The process ends, and its connection with it.
+            return;
+        }
+
         try
         {
             lock (_signals)

@@ -20,6 +20,9 @@ internal sealed partial class RunOrchestration(
     private const int MaxSurprises = 5;
     private const int MaxBackoffMs = 2000;
 
+    /// <summary>The first and every tenth: someone who looks on sees what is waited for.</summary>
+    private const int LogEvery = 10;
+
     /// <summary>The run's own changes wake its watch, too; while it prints there are many.</summary>
     private static readonly TimeSpan WatchPause = TimeSpan.FromMilliseconds(100);
 
@@ -86,7 +89,10 @@ internal sealed partial class RunOrchestration(
             {
                 failures = run.Row.LastSeq > seq ? 1 : failures + 1;
                 surprises = IsOutage(exception) ? surprises : surprises + 1;
-                LogStepFailed(exception, run.Id, run.Row.Status, failures);
+                if (failures % LogEvery == 1)
+                {
+                    LogStepFailed(exception, run.Id, run.Row.Status, failures);
+                }
             }
 
             stopping.ThrowIfCancellationRequested();

@@ -36,8 +36,9 @@ internal sealed class TestNode : IAsyncDisposable
     private WebApplication? _app;
     private HttpClient? _http;
 
-    private TestNode(BackingServices backing, string connectionString, Dictionary<string, string?> settings)
+    private TestNode(BackingServices backing, string connectionString, Dictionary<string, string?> settings, string? objectsDirectory)
     {
+        ObjectsDirectory = objectsDirectory ?? Path.Combine(_stateDirectory, "objects");
         _backing = backing;
         _connectionString = connectionString;
         _settings = settings;
@@ -59,7 +60,7 @@ internal sealed class TestNode : IAsyncDisposable
 
     public string StateDirectory => _stateDirectory;
     public string ConnectionString => _connectionString;
-    public string ObjectsDirectory => Path.Combine(_stateDirectory, "objects");
+    public string ObjectsDirectory { get; }
 
     /// <summary>A node with no warm pool unless <paramref name="settings"/> (keys of the section <c>Worker</c>) say otherwise.</summary>
     public static Task<TestNode> StartAsync(BackingServices backing, params (string Key, string Value)[] settings) =>
@@ -67,6 +68,27 @@ internal sealed class TestNode : IAsyncDisposable
 
     /// <param name="relayed">The node reaches its database through <see cref="Relay"/>; the test itself directly.</param>
     public static async Task<TestNode> StartAsync(BackingServices backing, bool relayed, params (string Key, string Value)[] settings)
+    {
+        var node = new TestNode(backing, await backing.Postgres.CreateDatabaseAsync(), Settings(settings), objectsDirectory: null);
+        if (relayed)
+        {
+            node.Relay = new TcpRelay(new NpgsqlConnectionStringBuilder(node._connectionString).Port);
+        }
+
+        await node.AddTenantAsync();
+        await node.StartAsync();
+        return node;
+    }
+
+    /// <summary>Another node of the same deployment: the same database and objects. Dispose it first.</summary>
+    public async Task<TestNode> StartOtherAsync(params (string Key, string Value)[] settings)
+    {
+        var node = new TestNode(_backing, _connectionString, Settings(settings), ObjectsDirectory);
+        await node.StartAsync();
+        return node;
+    }
+
+    private static Dictionary<string, string?> Settings((string Key, string Value)[] settings)
     {
         var worker = new Dictionary<string, string?>
         {
@@ -84,16 +106,7 @@ internal sealed class TestNode : IAsyncDisposable
             worker[key] = value;
         }
 
-        var node = new TestNode(
-            backing, await backing.Postgres.CreateDatabaseAsync(), worker.ToDictionary(s => $"Worker:{s.Key}", s => s.Value));
-        if (relayed)
-        {
-            node.Relay = new TcpRelay(new NpgsqlConnectionStringBuilder(node._connectionString).Port);
-        }
-
-        await node.AddTenantAsync();
-        await node.StartAsync();
-        return node;
+        return worker.ToDictionary(s => $"Worker:{s.Key}", s => s.Value);
     }
 
     public T Get<T>()
