@@ -128,7 +128,7 @@ public sealed class SandboxFileTests(BackingServices backing, ITestOutputHelper 
             FilesOf(id, "/content?path=copy"), new StreamContent(new SlowStream(1024, TimeSpan.Zero)))));
 
         output.WriteLine($"managed heap at most {memory.HighestMb} MB above the start");
-        Assert.All([read, exported, imported, uploaded], rate => Assert.InRange(rate, 60, double.MaxValue));
+        Assert.All([read, exported, imported, uploaded], rate => Assert.InRange(rate, 15, double.MaxValue));
         Assert.InRange(memory.HighestMb, 0, 100);
     }
 
