@@ -8,7 +8,7 @@ using CrowNest.Api.SignIn;
 using CrowNest.ServiceDefaults;
 
 var builder = WebApplication.CreateBuilder(args);
-builder.AddServiceDefaults(Telemetry.Name);
+builder.AddServiceDefaults(Telemetry.Name).AddTransferMemory();
 builder.AddApi();
 builder.AddFleet();
 builder.Services.AddSignIn().AddResources();

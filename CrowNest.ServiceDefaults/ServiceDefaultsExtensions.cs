@@ -1,6 +1,8 @@
 using CrowNest.ServiceDefaults.Logging;
 using CrowNest.ServiceDefaults.Telemetry;
+using CrowNest.ServiceDefaults.Transfers;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.DependencyInjection;
@@ -23,6 +25,14 @@ public static class ServiceDefaultsExtensions
         ["Logging:LogLevel:Microsoft.Extensions.Diagnostics.HealthChecks"] = "Warning",
         ["Logging:LogLevel:System.Net.Http.HttpClient"] = "Warning",
     };
+
+    /// <summary>For a service through which gigabytes go: lets its server read and write in larger blocks.</summary>
+    public static WebApplicationBuilder AddTransferMemory(this WebApplicationBuilder builder)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>, TransferMemory>();
+        return builder;
+    }
 
     /// <summary>Adds the defaults to a service; call it first, so that what it starts is stopped last.</summary>
     /// <param name="builder">The service's builder.</param>

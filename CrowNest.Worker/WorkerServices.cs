@@ -22,7 +22,7 @@ internal static class WorkerServices
     /// <summary>Everything of the worker but its routes.</summary>
     public static WebApplicationBuilder AddWorker(this WebApplicationBuilder builder)
     {
-        builder.AddServiceDefaults(Telemetry.ServiceName);
+        builder.AddServiceDefaults(Telemetry.ServiceName).AddTransferMemory();
         var services = builder.Services;
         services.AddOptions<DeploymentOptions>().BindConfiguration(DeploymentOptions.SectionName).ValidateOnStart();
         services.AddOptions<WorkerOptions>().BindConfiguration(WorkerOptions.SectionName).ValidateOnStart()
