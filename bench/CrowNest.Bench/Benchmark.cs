@@ -31,6 +31,8 @@ internal sealed class Benchmark(BenchOptions options) : IDisposable
             await ManyAtOnceAsync(cancellationToken);
             await IdleMemoryAsync(cancellationToken);
             await new FileBenchmark(options, _client, _report).RunAsync(cancellationToken);
+            using var runs = new RunBenchmark(options, _report);
+            await runs.RunAsync(WaitForStockAsync, cancellationToken);
             return _report;
         }
         finally

@@ -48,6 +48,10 @@ internal sealed class Docker : IDisposable
     public static Task<string> CopyAndHashAsync(string from, string to, CancellationToken cancellationToken) =>
         CallAsync("sh", ["-c", "docker cp \"$1\" \"$2\" && sync \"$2\" && sha256sum \"$2\"", "sh", from, to], cancellationToken);
 
+    /// <summary>What a user does without Docker.</summary>
+    public static Task<string> ShellAsync(string script, string[] arguments, CancellationToken cancellationToken) =>
+        CallAsync("sh", ["-c", script, "sh", .. arguments], cancellationToken);
+
     /// <summary><c>docker run --rm IMAGE command</c>.</summary>
     public static Task<string> RunOnceAsync(string[] command, CancellationToken cancellationToken) =>
         CallAsync(["run", "--rm", "--label", Label, "--network", "none", BenchOptions.Image, .. command], cancellationToken);
