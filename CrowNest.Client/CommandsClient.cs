@@ -6,12 +6,12 @@ namespace CrowNest.Client;
 public sealed class CommandsClient
 {
     private readonly Transport _transport;
-    private readonly CommandStream _stream;
+    private readonly CrowNestClientOptions _options;
 
     internal CommandsClient(Transport transport, CrowNestClientOptions options)
     {
         _transport = transport;
-        _stream = new CommandStream(transport, options);
+        _options = options;
     }
 
     /// <summary>Runs a shell line and answers when it is final. A non-zero exit code is not an error.</summary>
@@ -50,7 +50,7 @@ public sealed class CommandsClient
     /// </summary>
     public IAsyncEnumerable<CommandStreamEvent> StreamAsync(
         string commandId, CommandStreamOptions? options = null, CancellationToken cancellationToken = default) =>
-        _stream.ReadAsync(PathOf(commandId), options ?? new CommandStreamOptions(), cancellationToken);
+        CommandStream.Of(_transport, _options, PathOf(commandId)).ReadAsync(options ?? new CommandStreamOptions(), cancellationToken);
 
     /// <summary>A link to the whole retained output as text, valid on its own for a limited time.</summary>
     public Task<DownloadUrl> GetLogDownloadUrlAsync(string commandId, CancellationToken cancellationToken = default) =>

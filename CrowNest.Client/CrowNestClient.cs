@@ -37,6 +37,7 @@ public sealed class CrowNestClient
         AgentSessions = new AgentSessionsClient(transport);
         Projects = new ProjectsClient(transport);
         Templates = new TemplatesClient(transport);
+        WorkspaceRuns = new WorkspaceRunsClient(transport, options);
     }
 
     /// <summary>The API's address, ending in a slash.</summary>
@@ -55,4 +56,6 @@ public sealed class CrowNestClient
     public ProjectsClient Projects { get; }
 
     public TemplatesClient Templates { get; }
+
+    public WorkspaceRunsClient WorkspaceRuns { get; }
 }

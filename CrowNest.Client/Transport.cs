@@ -30,17 +30,42 @@ internal sealed class Transport(HttpClient http, Uri baseUrl, string credential,
     }
 
     /// <summary>Sends a stream, which stays the caller's.</summary>
-    public async Task<T> UploadAsync<T>(string path, Stream content, string contentType, CancellationToken cancellationToken)
+    /// <param name="headers">Further headers of the request.</param>
+    public async Task<T> UploadAsync<T>(
+        string path, Stream content, string contentType, CancellationToken cancellationToken, string? idempotencyKey = null,
+        params (string Name, string Value)[] headers)
     {
         using var request = Request(HttpMethod.Put, path, Json);
-        // A refusal that does not depend on the bytes is then heard before they are sent.
-        request.Headers.ExpectContinue = true;
-        request.Content = new StreamContent(new Borrowed(content), bufferSize: 128 * 1024);
-        request.Content.Headers.ContentType = new MediaTypeHeaderValue(contentType);
-        request.Content.Headers.ContentLength = content.CanSeek ? content.Length - content.Position : null;
+        SetContent(request, content);
+        request.Content!.Headers.ContentType = new MediaTypeHeaderValue(contentType);
+        foreach (var (name, value) in headers)
+            request.Headers.Add(name, value);
+        if (idempotencyKey is not null)
+            request.Headers.Add("Idempotency-Key", idempotencyKey);
         using var response = await ExchangeAsync(
             request, HttpCompletionOption.ResponseContentRead, Timeout.InfiniteTimeSpan, cancellationToken);
         return await ReadAsync<T>(response, cancellationToken);
+    }
+
+    /// <summary>Sends a stream, which stays the caller's, where the API has said, which may be another server.</summary>
+    /// <param name="headers">What that server wants to see; the credential is only for the API's own origin (clients.md 1.5).</param>
+    public async Task UploadToAsync(
+        Uri url, Stream content, IReadOnlyDictionary<string, string> headers, CancellationToken cancellationToken)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Put, url);
+        SetContent(request, content);
+        foreach (var (name, value) in headers)
+        {
+            // A header is of the request or of its content; one that the stream itself decides on must not be there twice.
+            if (!string.Equals(name, "content-length", StringComparison.OrdinalIgnoreCase)
+                && !request.Headers.TryAddWithoutValidation(name, value))
+                request.Content!.Headers.TryAddWithoutValidation(name, value);
+        }
+
+        if (Uri.Compare(url, baseUrl, UriComponents.SchemeAndServer, UriFormat.SafeUnescaped, StringComparison.OrdinalIgnoreCase) == 0)
+            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", credential);
+        using var response = await ExchangeAsync(
+            request, HttpCompletionOption.ResponseContentRead, Timeout.InfiniteTimeSpan, cancellationToken);
     }
 
     /// <summary>Opens a stream of bytes.</summary>
@@ -71,6 +96,14 @@ internal sealed class Transport(HttpClient http, Uri baseUrl, string credential,
         request.Headers.Accept.ParseAdd(accept);
         request.Headers.TryAddWithoutValidation("User-Agent", UserAgent);
         return request;
+    }
+
+    private static void SetContent(HttpRequestMessage request, Stream content)
+    {
+        // A refusal that does not depend on the bytes is then heard before they are sent.
+        request.Headers.ExpectContinue = true;
+        request.Content = new StreamContent(new Borrowed(content), bufferSize: 128 * 1024);
+        request.Content.Headers.ContentLength = content.CanSeek ? content.Length - content.Position : null;
     }
 
     private static async Task<T> ReadAsync<T>(HttpResponseMessage response, CancellationToken cancellationToken)
