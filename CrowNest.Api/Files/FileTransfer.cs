@@ -74,19 +74,23 @@ internal static class FileTransfer
 
     private static async Task<T> UploadAsync<T>(
         HttpContext context, SandboxFiles files, Transfers transfers, SandboxRow sandbox, string route, long ceiling, long? expected,
-        CancellationToken cancellationToken)
-    {
-        using var content = new UploadContent(context, transfers, ceiling, expected);
-        return await files.UploadAsync<T>(sandbox, route, content, cancellationToken);
-    }
+        CancellationToken cancellationToken) =>
+        await files.UploadAsync<T>(sandbox, route, () => new UploadContent(context, transfers, ceiling, expected), cancellationToken);
 
     private static async Task SendAsync(
         HttpContext context, Transfers transfers, HttpResponseMessage response, string contentType, string fileName,
         CancellationToken cancellationToken)
     {
         Attachment.SetHeaders(context.Response, contentType, fileName);
-        await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
-        await transfers.SendAsync(context, body);
+        try
+        {
+            await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
+            await transfers.SendAsync(context, body);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException && !cancellationToken.IsCancellationRequested)
+        {
+            throw new ApiException(ErrorCodes.RuntimeError, "What was read from the sandbox broke off. Try again.");
+        }
     }
 
     /// <summary>The base name of a normalized path.</summary>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.ExceptionServices;
 using System.Text;
 using CrowNest.Api.Auth;
 using CrowNest.Api.Fleet;
@@ -68,20 +69,23 @@ internal sealed class SandboxFiles(
     }
 
     /// <summary>Sends a client's body on, whole or not at all.</summary>
-    public async Task<T> UploadAsync<T>(SandboxRow sandbox, string route, UploadContent content, CancellationToken cancellationToken)
+    /// <param name="content">Makes the body; asked again when the node has not heard of the first one.</param>
+    public async Task<T> UploadAsync<T>(SandboxRow sandbox, string route, Func<UploadContent> content, CancellationToken cancellationToken)
     {
-        content.CheckLength();
+        var body = content();
+        body.CheckLength();
         var workerId = await ReadyAsync(sandbox, cancellationToken);
         try
         {
             return await node.CallAsync(
                 sandbox.Id, workerId,
-                w => client.AskFilesAsync<T>(w, sandbox.Id, HttpMethod.Put, route, content, cancellationToken), cancellationToken);
+                w => client.AskFilesAsync<T>(w, sandbox.Id, HttpMethod.Put, route, body = content(), cancellationToken), cancellationToken);
         }
-        catch (Exception e) when (content.Failure is { } failure && e != failure)
+        catch (Exception e) when (body.Failure is { } failure && e != failure)
         {
-            // To the node it looks as if the connection broke; what did is on the client's side.
-            throw failure is ApiException refusal ? refusal : new IOException("The client's body broke off.", failure);
+            // To us it looks as if the connection to the node broke; what did is on the client's side.
+            ExceptionDispatchInfo.Throw(failure);
+            throw;
         }
     }
 

@@ -34,6 +34,7 @@ internal sealed partial class Transfers(IOptions<ApiOptions> options, TimeProvid
         LiftLimits(context);
         var (now, next) = (ArrayPool<byte>.Shared.Rent(BufferBytes), ArrayPool<byte>.Shared.Rent(BufferBytes));
         using var stall = Watch(context);
+        var sent = 0L;
         var length = await stall.WithinAsync(source.ReadAsync(now, stall.Token));
         while (length > 0)
         {
@@ -49,6 +50,7 @@ internal sealed partial class Transfers(IOptions<ApiOptions> options, TimeProvid
                 throw stall.Stalled();
             }
 
+            sent += length;
             length = await reading;
             (now, next) = (next, now);
         }
@@ -56,6 +58,10 @@ internal sealed partial class Transfers(IOptions<ApiOptions> options, TimeProvid
         // Only here: after a failure one of the two operations may still use its buffer.
         ArrayPool<byte>.Shared.Return(now);
         ArrayPool<byte>.Shared.Return(next);
+        if (sent < context.Response.ContentLength)
+        {
+            throw new IOException($"{context.Response.ContentLength - sent} bytes of the {context.Response.ContentLength} promised are missing.");
+        }
     }
 
     /// <summary>Watches one transfer.</summary>

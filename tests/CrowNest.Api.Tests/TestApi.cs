@@ -1,11 +1,13 @@
 using System.Collections.Concurrent;
 using CrowNest.Api.Http;
+using CrowNest.Api.Links;
 using CrowNest.Api.Projects;
 using CrowNest.Api.SignIn;
 using CrowNest.Testing;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
 namespace CrowNest.Api.Tests;
@@ -28,8 +30,12 @@ internal sealed class TestApi : IAsyncDisposable
     public IServiceProvider Services => _app.Services;
 
     /// <param name="map">Adds routes below <c>/v1</c>.</param>
+    public static Task<TestApi> StartAsync(
+        TestDatabase database, string redis, Action<RouteGroupBuilder> map, params (string Key, string? Value)[] settings) =>
+        StartAsync(database, redis, map, TimeProvider.System, settings);
+
     public static async Task<TestApi> StartAsync(
-        TestDatabase database, string redis, Action<RouteGroupBuilder> map, params (string Key, string? Value)[] settings)
+        TestDatabase database, string redis, Action<RouteGroupBuilder> map, TimeProvider time, params (string Key, string? Value)[] settings)
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = "Testing" });
         var logs = new LogLines();
@@ -37,11 +43,13 @@ internal sealed class TestApi : IAsyncDisposable
         builder.Configuration.AddInMemoryCollection(ApiInstance.DefaultSettings(database, redis));
         builder.Configuration.AddInMemoryCollection([new("Api:ListenUrl", $"http://127.0.0.1:{FreePort.Next()}")]);
         builder.Configuration.AddInMemoryCollection(settings.Select(s => KeyValuePair.Create(s.Key, s.Value)));
+        builder.Services.AddSingleton(time);
         builder.AddApi();
         builder.Services.AddSignIn().AddProjects();
         var app = builder.Build();
         app.UseApi();
         app.MapSignIn();
+        app.MapSigningKeys();
         map(app.MapV1());
         await app.StartAsync();
         return new TestApi(app, logs);
