@@ -12,8 +12,8 @@ internal static class OpenApiDocument
     /// <summary>In the contract's order; Templates and Agent Sessions are additions of this system.</summary>
     private static readonly string[] Tags =
     [
-        "Discovery", "Auth", "Projects", "Usage", "API Keys", "Sandboxes", "Templates", "Commands", "Code", "Files", "Artifacts", "Agent Sessions",
-        "Previews",
+        "Discovery", "Auth", "Projects", "Usage", "API Keys", "Sandboxes", "Templates", "Commands", "Code", "Files", "Artifacts",
+        "Agent Sessions", "Previews",
         "Workspace Runs",
     ];
 

@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
 using CrowNest.Api.Http;
@@ -47,7 +48,7 @@ internal static class FileRules
     public static long? QueryNumber(HttpRequest request, string name) => Paging.Single(request, name) switch
     {
         null => null,
-        var text when long.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var n) => n,
+        var text when long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) => number,
         _ => throw ApiException.InvalidField(name, $"'{name}' must be an integer of at least 0."),
     };
 
@@ -78,7 +79,9 @@ internal static class FileRules
         }
         else
         {
-            bytes = Base64.IsValid(content) ? Convert.FromBase64String(content) : throw WrongEncoding("content", "'content' is not valid base64.");
+            bytes = Base64.IsValid(content)
+                ? Convert.FromBase64String(content)
+                : throw WrongEncoding("content", "'content' is not valid base64.");
         }
 
         return bytes.Length <= Limits.DirectFileBytes ? bytes : throw TooLarge(Limits.DirectFileBytes);

@@ -162,7 +162,9 @@ internal sealed class RequestBody
             try
             {
                 var text = read();
-                return text.Contains('\0') && field != contentMember ? throw ApiException.InvalidField(field, $"'{field}' contains a NUL character.") : text;
+                return text.Contains('\0') && field != contentMember
+                    ? throw ApiException.InvalidField(field, $"'{field}' contains a NUL character.")
+                    : text;
             }
             catch (InvalidOperationException)
             {

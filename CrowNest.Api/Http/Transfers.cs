@@ -60,7 +60,7 @@ internal sealed partial class Transfers(IOptions<ApiOptions> options, TimeProvid
         ArrayPool<byte>.Shared.Return(next);
         if (sent < context.Response.ContentLength)
         {
-            throw new IOException($"{context.Response.ContentLength - sent} bytes of the {context.Response.ContentLength} promised are missing.");
+            throw new IOException($"Of {context.Response.ContentLength} bytes that were promised only {sent} came.");
         }
     }
 

@@ -31,7 +31,8 @@ internal sealed partial class SigningKeyRotation(
         }
     }
 
-    [LoggerMessage(1310, LogLevel.Information, "Links are signed with {NewKeyId} from now on; those of {OldKeyId} stay good until they expire.")]
+    [LoggerMessage(1310, LogLevel.Information, 
+        "Links are signed with {NewKeyId} from now on; those of {OldKeyId} stay good until they expire.")]
     private partial void LogRotated(string oldKeyId, string newKeyId);
 
     [LoggerMessage(1311, LogLevel.Warning, "The age of the key that signs links can not be looked at; the next round tries again.")]

@@ -47,10 +47,12 @@ internal sealed class SigningKeys(NpgsqlDataSource database, IOptions<Deployment
         }
 
         var view = await ReadAsync(cancellationToken);
-        return view.Accepted.TryGetValue(id, out var known) ? known : (await LoadAsync(id, cancellationToken)).Accepted.GetValueOrDefault(id);
+        return view.Accepted.GetValueOrDefault(id) ?? (await LoadAsync(id, cancellationToken)).Accepted.GetValueOrDefault(id);
     }
 
-    /// <summary>Puts a new key in the place of the current one if that was made at <paramref name="retireUntil"/> or before, or if there is none.</summary>
+    /// <summary>
+    /// Puts a new key in the place of the current one if that was made at <paramref name="retireUntil"/> or before, or if there is none.
+    /// </summary>
     /// <param name="revoke">All links of all keys die at once.</param>
     /// <returns>The key that signs from now on.</returns>
     public async Task<SigningKey> RotateAsync(DateTimeOffset retireUntil, bool revoke, CancellationToken cancellationToken)
@@ -62,8 +64,10 @@ internal sealed class SigningKeys(NpgsqlDataSource database, IOptions<Deployment
         Add("SELECT pg_advisory_xact_lock(hashtextextended('url_signing_keys', 1))");
         Add("DELETE FROM url_signing_keys WHERE refused_at < @forget", ("forget", now - Remembrance));
         Add("UPDATE url_signing_keys SET refused_at = @now WHERE @revoke AND refused_at > @now", ("now", now), ("revoke", revoke));
-        Add("UPDATE url_signing_keys SET retired_at = @now, refused_at = @refuse WHERE retired_at IS NULL AND (@revoke OR created_at <= @until)",
-            ("now", now), ("refuse", now + accepted), ("revoke", revoke), ("until", retireUntil));
+        Add("""
+            UPDATE url_signing_keys SET retired_at = @now, refused_at = @refuse
+            WHERE retired_at IS NULL AND (@revoke OR created_at <= @until)
+            """, ("now", now), ("refuse", now + accepted), ("revoke", revoke), ("until", retireUntil));
         Add("""
             INSERT INTO url_signing_keys (id, created_at)
             SELECT @id, @now WHERE NOT EXISTS (SELECT FROM url_signing_keys WHERE retired_at IS NULL)

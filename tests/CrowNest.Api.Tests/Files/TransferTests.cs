@@ -53,7 +53,8 @@ public sealed class TransferTests(ResourceFixture fixture) : IClassFixture<Resou
         else
         {
             await client.SendAsync(request).ErrorAsync(status, code);
-            Assert.Empty(Directory.GetFileSystemEntries(box.OnDisk("/workspace")));
+            // The node hears of the end after the caller.
+            await Eventually.HoldsAsync(() => Directory.GetFileSystemEntries(box.OnDisk("/workspace")).Length == 0, "nothing is left of it");
         }
     }
 
