@@ -173,7 +173,8 @@ public sealed class SandboxStore(NpgsqlDataSource database)
                 WHERE s.worker_id = @worker AND s.state = ANY(@from) AND (@only IS NULL OR s.id = @only)
                   AND (s.expires_at <= @now
                        OR (@idle_before IS NOT NULL AND s.ready_at < @idle_before AND NOT {HasActiveWork}
-                           AND NOT EXISTS (SELECT FROM commands c WHERE c.sandbox_id = s.id AND c.finished_at >= @idle_before)))
+                           AND NOT EXISTS (SELECT FROM commands c WHERE c.sandbox_id = s.id AND c.finished_at >= @idle_before)
+                           AND NOT EXISTS (SELECT FROM workspace_runs r WHERE r.closed_at IS NULL AND r.sandbox_id = s.id)))
                 RETURNING s.id)
             SELECT id FROM due
             UNION SELECT id FROM sandboxes WHERE worker_id = @worker AND state = 'expiring' AND (@only IS NULL OR id = @only)

@@ -24,8 +24,8 @@ internal sealed partial class CommandExecution : IHostedService, IDisposable
     private int _isDisposed;
 
     public CommandExecution(
-        CommandStore commands, LiveSandboxes sandboxes, SpoolFolder spools, CommandLogWriter writer, FinishedLogs finished,
-        CommandCollection collection, IHostApplicationLifetime lifetime, TimeProvider clock, ILogger<CommandExecution> logger)
+        CommandStore commands, LiveSandboxes sandboxes, SpoolFolder spools, CommandLogWriter writer, OutputTaps taps,
+        FinishedLogs finished, CommandCollection collection, IHostApplicationLifetime lifetime, TimeProvider clock, ILogger<CommandExecution> logger)
     {
         _commands = commands;
         _sandboxes = sandboxes;
@@ -40,7 +40,7 @@ internal sealed partial class CommandExecution : IHostedService, IDisposable
             Sandboxes = sandboxes,
             Clock = clock,
             Logger = logger,
-            OpenOutput = (id, capture) => CommandOutput.Open(id, spools.PathOf(id), capture, writer, clock, logger),
+            OpenOutput = (id, capture) => CommandOutput.Open(id, spools.PathOf(id), capture, writer, taps, clock, logger),
             Collect = collection.CollectAsync,
             Finished = OnFinished,
         };

@@ -7,9 +7,10 @@ internal sealed class CommandOutput : IAsyncDisposable
 {
     private readonly OutputChunker _chunker;
 
-    private CommandOutput(CommandSpool spool, OutputChunker chunker, LogPublisher publisher, OutputPump pump)
+    private CommandOutput(CommandSpool spool, OutputChunker chunker, LogPublisher publisher, OutputTap tap, OutputPump pump)
     {
         Spool = spool;
+        Tap = tap;
         _chunker = chunker;
         Publisher = publisher;
         Pump = pump;
@@ -17,10 +18,12 @@ internal sealed class CommandOutput : IAsyncDisposable
 
     public CommandSpool Spool { get; }
     public LogPublisher Publisher { get; }
+    public OutputTap Tap { get; }
     public OutputPump Pump { get; }
 
     public static CommandOutput Open(
-        string commandId, string spoolFolder, OutputCapture capture, CommandLogWriter writer, TimeProvider clock, ILogger logger)
+        string commandId, string spoolFolder, OutputCapture capture, CommandLogWriter writer, OutputTaps taps, TimeProvider clock,
+        ILogger logger)
     {
         var spool = CommandSpool.Open(spoolFolder, capture);
         var isNew = spool.LastSeq == 0 && spool.ResumeOffset == 0;
@@ -37,11 +40,14 @@ internal sealed class CommandOutput : IAsyncDisposable
             publisher.Notify();
         }
 
-        return new CommandOutput(spool, chunker, publisher, new OutputPump(commandId, spool, chunker, publisher, clock, logger));
+        var tap = taps.Bind(commandId, spool);
+        return new CommandOutput(
+            spool, chunker, publisher, tap, new OutputPump(commandId, spool, chunker, publisher, tap, clock, logger));
     }
 
     public async ValueTask DisposeAsync()
     {
+        Tap.Unbind(Spool);
         await Publisher.DisposeAsync();
         Spool.Dispose();
         _chunker.Dispose();

@@ -13,7 +13,7 @@ namespace CrowNest.Worker.Commands;
 /// </summary>
 internal sealed partial class CommandReconciliation(
     string workerId, CommandExecution execution, FinishedLogs finished, SpoolFolder spools, CommandStore commands, CommandLogWriter writer,
-    LiveSandboxes sandboxes, TimeProvider clock, ILogger<CommandReconciliation> logger) : BackgroundService, IAdoptedSandboxObserver
+    OutputTaps taps, LiveSandboxes sandboxes, TimeProvider clock, ILogger<CommandReconciliation> logger) : BackgroundService, IAdoptedSandboxObserver
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(15);
 
@@ -155,7 +155,7 @@ internal sealed partial class CommandReconciliation(
         }
 
         var capture = new OutputCapture();
-        var output = CommandOutput.Open(commandId, spools.PathOf(commandId), capture, writer, clock, logger);
+        var output = CommandOutput.Open(commandId, spools.PathOf(commandId), capture, writer, taps, clock, logger);
         if (row is null)
         {
             LogUnknownSpool(commandId);

@@ -164,6 +164,7 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
     /// <summary>What is left once the row is final: its collection, then whatever <see cref="CommandRunServices.Finished"/> does.</summary>
     private async Task CompleteAsync(CommandRow final, CommandOutput output, CancellationToken stopping)
     {
+        output.Tap.Complete();
         _final.TrySetResult(final);
         _started.TrySetResult();
         try

@@ -9,6 +9,7 @@ internal static class CommandServices
     public static IServiceCollection AddCommands(this IServiceCollection services)
     {
         services.AddSingleton(provider => new SpoolFolder(Path.Combine(provider.GetRequiredService<Node>().State.Path, "spool")));
+        services.AddSingleton<OutputTaps>();
         services.AddSingleton<FinishedLogs>();
         services.AddSingleton<CommandExecution>();
         services.AddHostedService(provider => provider.GetRequiredService<CommandExecution>());

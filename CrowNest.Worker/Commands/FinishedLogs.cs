@@ -32,6 +32,7 @@ internal sealed partial class FinishedLogs(
     /// <summary>Takes a final command's output over; it is disposed when all is done, or this process stops.</summary>
     public void Keep(CommandRow final, CommandOutput output, CancellationToken stopping)
     {
+        output.Tap.Complete();
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var isFirst = _keeping.TryAdd(final.Id, done.Task);
         _ = Task.Run(
@@ -79,6 +80,7 @@ internal sealed partial class FinishedLogs(
             await Task.WhenAny(published, Task.Delay(PublishPatience, clock, stopping));
             stopping.ThrowIfCancellationRequested();
             await ExpireAsync(final.Id);
+            await output.Tap.WhenReleasedAsync(stopping);
             output.Spool.Delete();
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)

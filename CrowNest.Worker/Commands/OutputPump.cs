@@ -8,7 +8,8 @@ namespace CrowNest.Worker.Commands;
 /// nothing is under way; while something is, what arrives meanwhile is gathered, for 250 ms at most (api.md 5.6).
 /// </summary>
 internal sealed partial class OutputPump(
-    string commandId, CommandSpool spool, OutputChunker chunker, LogPublisher publisher, TimeProvider clock, ILogger logger)
+    string commandId, CommandSpool spool, OutputChunker chunker, LogPublisher publisher, OutputTap tap, TimeProvider clock,
+    ILogger logger)
 {
     private const int WriteBytes = 128 * 1024;
     private static readonly TimeSpan FlushAfter = TimeSpan.FromMilliseconds(250);
@@ -127,12 +128,14 @@ internal sealed partial class OutputPump(
 
         chunker.Clear();
         publisher.Notify();
+        tap.Notify();
         if (output is not null)
         {
             await output.AcknowledgeAsync(chunker.ResumeOffset, cancellationToken);
         }
 
         await publisher.WaitForRoomAsync(cancellationToken);
+        await tap.WaitForRoomAsync(cancellationToken);
     }
 
     private bool TryAppend()

@@ -16,6 +16,9 @@ internal sealed partial class RunCommand(
     private static readonly TimeSpan GracefulPatience = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan ForcePatience = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long the last output of a command that ended with its sandbox is waited for.</summary>
+    private static readonly TimeSpan KilledPatience = TimeSpan.FromSeconds(5);
+
     /// <summary>Longer than any command may run: the end is what is waited for.</summary>
     private static readonly TimeSpan Wait = TimeSpan.FromDays(20);
 
@@ -59,19 +62,26 @@ internal sealed partial class RunCommand(
         stage.SetTag("crownest.command_id", run.Row.CommandId);
         var command = await FindAsync(run, cancellationToken);
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var following = output.FollowAsync(run, command, failed.Token);
+        var executing = command.IsFinal ? Task.FromResult(command) : ExecuteAsync(run, command, failed.Token);
+        var following = output.FollowAsync(run, command, executing, failed.Token);
         try
         {
-            var executing = command.IsFinal ? Task.FromResult(command) : ExecuteAsync(run, command, failed.Token);
             await await Task.WhenAny(executing, following);
             var final = await executing;
+            if (final.State == CommandStatus.Killed)
+            {
+                // With its node, perhaps: then nobody knows how much there was.
+                await Task.WhenAny(following, Task.Delay(KilledPatience, clock, cancellationToken));
+                throw LostEnd(final);
+            }
+
             await following;
             if (final.ExitCode is { } code && run.Row.ExitCode is null)
             {
                 await run.SaveExitCodeAsync(code, cancellationToken);
             }
 
-            if (final.State is CommandStatus.Killed or CommandStatus.Failed)
+            if (final.State == CommandStatus.Failed)
             {
                 throw LostEnd(final);
             }
@@ -79,7 +89,7 @@ internal sealed partial class RunCommand(
         finally
         {
             await failed.CancelAsync();
-            await Task.WhenAny(following);
+            await Task.WhenAny(Task.WhenAll(executing, following));
         }
     }
 

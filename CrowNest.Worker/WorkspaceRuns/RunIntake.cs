@@ -12,12 +12,15 @@ namespace CrowNest.Worker.WorkspaceRuns;
 
 /// <summary>
 /// Claims runs as long as the node has room: from the job stream at once, from the database every few seconds. What does not fit is left to
-/// others and to later; runs of this worker's former process are taken on whatever the room.
+/// others for a while; runs of this worker's former process are taken on whatever the room.
 /// </summary>
 internal sealed partial class RunIntake : BackgroundService
 {
     /// <summary>A job that its worker has not acknowledged by then was lost with it; acknowledging takes milliseconds.</summary>
     private static readonly TimeSpan ReclaimAfter = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long a full node leaves a run to others; below the time after which the API gives it up.</summary>
+    private static readonly TimeSpan WaitUnclaimed = TimeSpan.FromMinutes(1);
 
     private readonly ConcurrentDictionary<string, (CarriedRun Run, Task Carrying)> _carried = new();
     private readonly AsyncSignal _ended = new();
@@ -133,7 +136,7 @@ internal sealed partial class RunIntake : BackgroundService
                 foreach (var job in jobs)
                 {
                     // Whatever the answer, it was the database's: who else has the run, or that it waits for another.
-                    await TryClaimAsync(job.RunId, _clock.GetUtcNow(), "job", stopping);
+                    await TryClaimAsync(job.RunId, LapsedBefore(), "job", stopping);
                     await _jobs.AcknowledgeAsync(job);
                 }
             }
@@ -159,16 +162,14 @@ internal sealed partial class RunIntake : BackgroundService
     {
         try
         {
-            var now = _clock.GetUtcNow();
-            // After an outage every lease has lapsed: the others are given the time to renew before their runs count as left.
-            var lapsedBefore = _answersSince is { } since && now - since >= _lease ? now : DateTimeOffset.UnixEpoch;
+            var lapsedBefore = LapsedBefore();
             var ids = await _store.ListClaimableAsync(_node.Id, lapsedBefore, _carried.Count + _options.MaxCarried, stopping);
             foreach (var id in ids.Where(id => !_carried.ContainsKey(id)))
             {
                 await TryClaimAsync(id, lapsedBefore, "database", stopping);
             }
 
-            _answersSince ??= now;
+            _answersSince ??= _clock.GetUtcNow();
             _databaseFailed = false;
         }
         catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
@@ -176,6 +177,10 @@ internal sealed partial class RunIntake : BackgroundService
             DatabaseAway(exception);
         }
     }
+
+    /// <summary>After an outage every lease has lapsed: the others are given the time to renew before their runs count as left.</summary>
+    private DateTimeOffset LapsedBefore() =>
+        _clock.GetUtcNow() is var now && now - _answersSince >= _lease ? now : DateTimeOffset.UnixEpoch;
 
     private void DatabaseAway(Exception exception)
     {
@@ -195,8 +200,10 @@ internal sealed partial class RunIntake : BackgroundService
             return;
         }
 
+        // One that nobody had room for waits here, says so, and does so for a bounded time.
+        var hasWaited = _clock.GetUtcNow() - found.StartedAt > WaitUnclaimed && _carried.Count < _options.MaxCarried;
         var isOurs = found.ClaimedBy == _node.Id;
-        if (!isOurs && (Room() <= 0 || !await _orchestration.CanCarryAsync(found, stopping)))
+        if (!isOurs && ((Room() <= 0 && !hasWaited) || !await _orchestration.CanCarryAsync(found, stopping)))
         {
             return;
         }

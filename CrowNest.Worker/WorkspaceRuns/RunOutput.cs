@@ -2,6 +2,7 @@ using System.Text;
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Streams;
+using CrowNest.Worker.Commands;
 using Microsoft.Extensions.Options;
 using Npgsql;
 
@@ -9,150 +10,163 @@ namespace CrowNest.Worker.WorkspaceRuns;
 
 /// <summary>
 /// Makes a command's log the output events of its run, live, in order, each record once: the position in the log is written in the same
-/// statement as the events. Beyond a setting, or when the log has dropped what was not read yet, the run says so and keeps the beginning.
+/// statement as the events. It reads what this process spools, or, of a command that ended before, the stored log. Beyond a setting, or
+/// when records were dropped before they were read, the run says so and keeps the beginning.
 /// </summary>
 internal sealed partial class RunOutput(
-    ICommandLogReader logs, CommandStore commands, IOptions<WorkerOptions> options, TimeProvider clock, ILogger<RunOutput> logger)
+    OutputTaps taps, ICommandLogReader logs, CommandStore commands, IOptions<WorkerOptions> options, TimeProvider clock,
+    ILogger<RunOutput> logger)
 {
     private const int BatchBytes = 512 * 1024;
+
+    /// <summary>What comes within this time of the last statement goes together into the next one.</summary>
     private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Follows the log from where the run's row stands to its end.</summary>
+    /// <param name="ended">Completes when the command is final, or can not be carried on in this process.</param>
     /// <exception cref="RunMovedException">The run does not take output any more.</exception>
-    public async Task FollowAsync(CarriedRun run, CommandRow command, CancellationToken cancellationToken)
+    public async Task FollowAsync(CarriedRun run, CommandRow command, Task ended, CancellationToken cancellationToken)
     {
-        long? failingSince = null;
-        while (!run.Row.OutputTruncated)
-        {
-            try
-            {
-                if (await FollowOnceAsync(run, command, () => failingSince = null, cancellationToken))
-                {
-                    return;
-                }
-            }
-            catch (Exception exception) when (exception is NpgsqlException or TimeoutException or LogUnavailableException)
-            {
-                failingSince ??= clock.GetTimestamp();
-                LogNotRead(exception, run.Id, run.Row.OutputSeq);
-                if (exception is LogUnavailableException && clock.GetElapsedTime(failingSince.Value) > options.Value.Runs.StoragePatience)
-                {
-                    await run.AppendOutputAsync(run.Row.OutputSeq, 0, true, [], cancellationToken);
-                    return;
-                }
-            }
-
-            await Task.Delay(Pause, clock, cancellationToken);
-            // A statement whose answer was lost may have been done.
-            if (await TryRefreshAsync(run, cancellationToken) && await commands.FindAsync(command.Id, cancellationToken) is { } current)
-            {
-                command = current;
-            }
-        }
-    }
-
-    private static async Task<bool> TryRefreshAsync(CarriedRun run, CancellationToken cancellationToken)
-    {
+        var tap = taps.Follow(command.Id);
         try
         {
-            return await run.RefreshAsync(cancellationToken) && !run.Row.IsFinal ? true : throw new RunMovedException(run.Id);
-        }
-        catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
-        {
-            return false;
-        }
-    }
-
-    /// <returns>Whether the end was reached.</returns>
-    private async Task<bool> FollowOnceAsync(
-        CarriedRun run, CommandRow command, Action appended, CancellationToken cancellationToken)
-    {
-        var batch = new List<LogRecord>();
-        var bytes = 0L;
-        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        await using var log = logs.FollowAsync(command, run.Row.OutputSeq, ending.Token).GetAsyncEnumerator(ending.Token);
-        Task<bool>? next = null;
-        try
-        {
-            var began = 0L;
-            while (true)
+            var began = clock.GetTimestamp();
+            while (!run.Row.OutputTruncated)
             {
-                next ??= log.MoveNextAsync().AsTask();
-                if (batch.Count > 0 && !next.IsCompleted)
+                var position = run.Row.OutputSeq;
+                try
                 {
-                    await Task.WhenAny(next, Task.Delay(Left(began), clock, cancellationToken));
-                    cancellationToken.ThrowIfCancellationRequested();
-                }
-
-                if (batch.Count > 0 && (!next.IsCompleted || bytes >= BatchBytes || Left(began) == TimeSpan.Zero))
-                {
-                    await AppendAsync(run, batch, cancellationToken);
-                    appended();
-                    (bytes, batch) = (0, []);
-                    if (run.Row.OutputTruncated)
+                    if (await FollowSpoolAsync(run, tap, ended, cancellationToken)
+                        || await FollowLogAsync(run, command.Id, cancellationToken))
                     {
-                        return true;
+                        return;
+                    }
+                }
+                catch (Exception exception) when (exception is NpgsqlException or TimeoutException or LogUnavailableException)
+                {
+                    began = run.Row.OutputSeq > position ? clock.GetTimestamp() : began;
+                    LogNotRead(exception, run.Id, run.Row.OutputSeq);
+                    if (exception is LogUnavailableException && clock.GetElapsedTime(began) > options.Value.Runs.StoragePatience)
+                    {
+                        await CutAsync(run, cancellationToken);
+                        return;
                     }
                 }
 
-                if (!await next)
-                {
-                    next = null;
-                    return false;
-                }
-
-                next = null;
-                switch (log.Current)
-                {
-                    case LogEvent.Chunk { Record: var record }:
-                        began = batch.Count == 0 ? clock.GetTimestamp() : began;
-                        batch.Add(record);
-                        bytes += record.Payload.Length;
-                        break;
-                    case var end:
-                        if (batch.Count > 0)
-                        {
-                            await AppendAsync(run, batch, cancellationToken);
-                        }
-
-                        if (end is LogEvent.Gap { Range: var range })
-                        {
-                            LogGap(run.Id, run.Row.OutputSeq, range.OldestSeq);
-                            await run.AppendOutputAsync(run.Row.OutputSeq, 0, true, [], cancellationToken);
-                        }
-
-                        return true;
-                }
+                await Task.Delay(Pause, clock, cancellationToken);
+                // A statement whose answer was lost may have been done.
+                await TryRefreshAsync(run, cancellationToken);
             }
         }
         finally
         {
-            // The enumerator can not be disposed while it is at work.
-            await ending.CancelAsync();
-            if (next is not null)
-            {
-                await Task.WhenAny(next);
-            }
+            tap.Release();
         }
     }
 
-    private TimeSpan Left(long began) =>
-        Gather - clock.GetElapsedTime(began) is var left && left > TimeSpan.Zero ? left : TimeSpan.Zero;
-
-    private async Task AppendAsync(CarriedRun run, List<LogRecord> batch, CancellationToken cancellationToken)
+    /// <returns>Whether all output was read; false when the spool is not, or no longer, in this process.</returns>
+    private async Task<bool> FollowSpoolAsync(CarriedRun run, OutputTap tap, Task ended, CancellationToken cancellationToken)
     {
-        var events = new List<WorkspaceRunEvent>(batch.Count);
-        var bytes = 0L;
-        var truncated = false;
-        foreach (var record in batch)
+        var records = new List<LogRecord>();
+        long? appendedAt = null;
+        while (true)
         {
-            if (run.Row.OutputBytes + bytes + record.Payload.Length > options.Value.Runs.RetainedOutputBytes)
+            var changed = tap.Changed;
+            var isComplete = tap.IsComplete;
+            if (!isComplete && appendedAt is { } last && Gather - clock.GetElapsedTime(last) is var left && left > TimeSpan.Zero)
             {
-                truncated = true;
+                await Task.WhenAny(Task.Delay(left, clock, cancellationToken), ended);
+            }
+
+            records.Clear();
+            if (tap.TryRead(records, run.Row.OutputSeq, BatchBytes))
+            {
+                if (records.Count > 0)
+                {
+                    if (!await AppendAsync(run, records, cancellationToken))
+                    {
+                        return true;
+                    }
+
+                    // A flood has no time to lose.
+                    appendedAt = records.Sum(r => (long)r.Payload.Length) < BatchBytes / 2 ? clock.GetTimestamp() : null;
+                    continue;
+                }
+
+                if (isComplete)
+                {
+                    return true;
+                }
+            }
+            else if (ended.IsCompleted)
+            {
+                return false;
+            }
+
+            await Task.WhenAny(changed, ended.IsCompleted ? Task.Delay(Pause, clock, cancellationToken) : ended);
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+    }
+
+    /// <returns>Whether the end was reached.</returns>
+    private async Task<bool> FollowLogAsync(CarriedRun run, string commandId, CancellationToken cancellationToken)
+    {
+        if (await commands.FindAsync(commandId, cancellationToken) is not { IsFinal: true } final)
+        {
+            return false;
+        }
+
+        var records = new List<LogRecord>();
+        var bytes = 0L;
+        await foreach (var next in logs.FollowAsync(final, run.Row.OutputSeq, cancellationToken))
+        {
+            if (next is LogEvent.Chunk { Record: var record })
+            {
+                records.Add(record);
+                bytes += record.Payload.Length;
+            }
+
+            if (records.Count > 0 && (bytes >= BatchBytes || next is not LogEvent.Chunk))
+            {
+                if (!await AppendAsync(run, records, cancellationToken))
+                {
+                    return true;
+                }
+
+                (records, bytes) = ([], 0);
+            }
+
+            if (next is LogEvent.Gap)
+            {
+                await CutAsync(run, cancellationToken);
+            }
+        }
+
+        return true;
+    }
+
+    /// <returns>false when the run keeps no more.</returns>
+    private async Task<bool> AppendAsync(CarriedRun run, List<LogRecord> records, CancellationToken cancellationToken)
+    {
+        var events = new List<WorkspaceRunEvent>(records.Count);
+        var (seq, bytes, isCut) = (run.Row.OutputSeq, 0L, false);
+        foreach (var record in records)
+        {
+            if (record.Seq != seq + 1)
+            {
+                LogGap(run.Id, seq, record.Seq);
+                isCut = true;
                 break;
             }
 
+            if (run.Row.OutputBytes + bytes + record.Payload.Length > options.Value.Runs.RetainedOutputBytes)
+            {
+                isCut = true;
+                break;
+            }
+
+            seq = record.Seq;
             bytes += record.Payload.Length;
             events.Add(new WorkspaceRunEvent
             {
@@ -163,14 +177,32 @@ internal sealed partial class RunOutput(
             });
         }
 
-        await run.AppendOutputAsync(
-            events.Count == 0 ? run.Row.OutputSeq : batch[events.Count - 1].Seq, bytes, truncated, events, cancellationToken);
+        await run.AppendOutputAsync(seq, bytes, isCut, events, cancellationToken);
         RunMetrics.OutputBytes.Add(bytes);
+        return !isCut;
     }
 
-    [LoggerMessage(2445, LogLevel.Warning, "Run {RunId}: the command's log can not be followed behind {Seq} now")]
+    private static Task CutAsync(CarriedRun run, CancellationToken cancellationToken) =>
+        run.AppendOutputAsync(run.Row.OutputSeq, 0, true, [], cancellationToken);
+
+    private static async Task TryRefreshAsync(CarriedRun run, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (!await run.RefreshAsync(cancellationToken) || run.Row.IsFinal)
+            {
+                throw new RunMovedException(run.Id);
+            }
+        }
+        catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
+        {
+            // The next statement finds out.
+        }
+    }
+
+    [LoggerMessage(2445, LogLevel.Warning, "Run {RunId}: output behind {Seq} can not be taken over now")]
     private partial void LogNotRead(Exception exception, string runId, long seq);
 
-    [LoggerMessage(2446, LogLevel.Warning, "Run {RunId}: the command's log goes from {Seq} to {Oldest}; what lies between is lost")]
-    private partial void LogGap(string runId, long seq, long oldest);
+    [LoggerMessage(2446, LogLevel.Warning, "Run {RunId}: the command's log goes on from {Seq} with {Next}; what lies between was dropped")]
+    private partial void LogGap(string runId, long seq, long next);
 }

@@ -25,6 +25,7 @@ internal sealed partial class RunSandboxes(
     /// <summary>Each warm sandbox is taken by one run after the other (<see cref="WorkspaceRunStore.AssignWarmSandboxAsync"/>).</summary>
     private readonly SemaphoreSlim _assigning = new(1);
     private readonly ConcurrentDictionary<string, long> _missingSince = new();
+    private readonly HashSet<string> _reserved = [];
 
     /// <summary>The live sandbox of the run; the one it has already when that is still there.</summary>
     /// <exception cref="RunFailedException">There is none, and none will be.</exception>
@@ -109,8 +110,7 @@ internal sealed partial class RunSandboxes(
         switch (await sandboxes.FindAsync(id, cancellationToken))
         {
             case null:
-                await AnnounceAsync(run, id, cancellationToken);
-                return null;
+                return await MakeAsync(run, id, cancellationToken);
             case { State: SandboxStatus.Creating }:
                 return await StartAsync(run, id, cancellationToken);
             case { State: SandboxStatus.Ready } when live.TryGet(id, out var sandbox):
@@ -124,17 +124,56 @@ internal sealed partial class RunSandboxes(
         }
     }
 
-    /// <summary>Writes the sandbox's row, as soon as the organization's ceiling and this node have room for it.</summary>
-    private async Task AnnounceAsync(CarriedRun run, string id, CancellationToken cancellationToken)
+    /// <summary>Makes the sandbox as soon as the organization's ceiling and this node have room for it.</summary>
+    private async Task<LiveSandbox?> MakeAsync(CarriedRun run, string id, CancellationToken cancellationToken)
     {
-        var row = run.Row;
-        if (capacity.Running >= capacity.Limit)
+        if (!TryReserve(id))
         {
             await WaitAsync(run, $"The node is full: it takes {capacity.Limit} sandboxes at once.", cancellationToken);
-            return;
+            return null;
         }
 
-        var sandbox = new NewSandbox
+        try
+        {
+            if (await AnnounceAsync(run.Row, id, cancellationToken) is not { } current)
+            {
+                return await StartAsync(run, id, cancellationToken);
+            }
+
+            // Others may have the room meanwhile: what waits for the ceiling does not need it.
+            run.WantsRoom = false;
+            Unreserve(id);
+            await WaitAsync(
+                run, $"The organization has {current} live sandboxes; its plan allows {run.Row.Allowance.ConcurrentSandboxes}.",
+                cancellationToken);
+            return null;
+        }
+        finally
+        {
+            Unreserve(id);
+        }
+    }
+
+    /// <summary>Rows are only written for sandboxes that there is room for: one that waits would count for its organization.</summary>
+    private bool TryReserve(string id)
+    {
+        lock (_reserved)
+        {
+            return capacity.Running + _reserved.Count < capacity.Limit && _reserved.Add(id);
+        }
+    }
+
+    private void Unreserve(string id)
+    {
+        lock (_reserved)
+        {
+            _reserved.Remove(id);
+        }
+    }
+
+    /// <returns>The number of live sandboxes that stood in the way; null: the row is written.</returns>
+    private Task<long?> AnnounceAsync(WorkspaceRunRow row, string id, CancellationToken cancellationToken) => sandboxes.InsertAsync(
+        new NewSandbox
         {
             Id = id,
             OrgId = row.OrgId,
@@ -147,22 +186,15 @@ internal sealed partial class RunSandboxes(
             TtlMs = row.TimeoutMs + (long)options.Value.Runs.SandboxMargin.TotalMilliseconds,
             CreatedAt = clock.GetUtcNow(),
             Metadata = new Dictionary<string, string> { ["workspaceRunId"] = row.Id },
-        };
-        if (await sandboxes.InsertAsync(sandbox, row.Allowance.ConcurrentSandboxes, null, cancellationToken) is { } current)
-        {
-            // Others may have the room meanwhile: what waits here does not need it.
-            run.WantsRoom = false;
-            await WaitAsync(
-                run, $"The organization has {current} live sandboxes; its plan allows {row.Allowance.ConcurrentSandboxes}.", cancellationToken);
-        }
-    }
+        },
+        row.Allowance.ConcurrentSandboxes, null, cancellationToken);
 
     private async Task<LiveSandbox?> StartAsync(CarriedRun run, string id, CancellationToken cancellationToken)
     {
         var row = run.Row;
         try
         {
-            await starter.StartAsync(new StartSandbox
+            var starting = starter.StartAsync(new StartSandbox
             {
                 SandboxId = id,
                 OrgId = row.OrgId,
@@ -172,7 +204,10 @@ internal sealed partial class RunSandboxes(
                 Network = row.Allowance.Network,
                 Cpus = row.Allowance.Cpus,
                 MemoryMb = row.Allowance.MemoryMb,
-            }).WaitAsync(cancellationToken);
+            });
+            // The node itself counts it from now on.
+            Unreserve(id);
+            await starting.WaitAsync(cancellationToken);
             return live.TryGet(id, out var sandbox) ? sandbox : null;
         }
         catch (WorkerException refusal) when (refusal.Code == ErrorCodes.QuotaExceeded)

@@ -227,4 +227,16 @@ public sealed class RunLifeTests(BackingServices backing)
         Assert.StartsWith("1\n2\n3\n", output, StringComparison.Ordinal);
         Assert.True((await node.CheckEndAsync(row)).OutputTruncated);
     }
+
+    [Fact]
+    public async Task Output_Flood_IsWholeUpToTheSetting()
+    {
+        await using var node = await TestNode.StartAsync(backing);
+
+        var row = await node.RunAsync(new TestRun("seq 1 3000000"));
+
+        Assert.Equal((WorkspaceRunStatus.Succeeded, false), (row.Status, row.OutputTruncated));
+        var output = (await node.RunEventsAsync(row.Id)).Output();
+        Assert.Equal(string.Concat(Enumerable.Range(1, 3_000_000).Select(n => $"{n}\n")), output);
+    }
 }
