@@ -11,8 +11,6 @@ internal static partial class EvidenceEndpoints
     /// <summary>How long a copy of the keys is good: a verifier that meets a new key asks again.</summary>
     private const string KeysCacheControl = "public, max-age=300";
 
-    private sealed record KeySet(IEnumerable<JsonWebKey> Keys);
-
     private sealed record RotateRequest(bool? Revoke = null);
 
     private sealed record Rotated(string KeyId, bool Revoked);
@@ -38,7 +36,7 @@ internal static partial class EvidenceEndpoints
     public static void MapEvidenceKeys(this IEndpointRouteBuilder endpoints)
     {
         endpoints.MapGet("/.well-known/jwks.json", ListKeysAsync)
-            .WithOperation("getJwks", "Auth", "Public keys of what this deployment signs");
+            .WithOperation("getJwks", "Auth", "Public keys of what this deployment signs", o => o with { Response = typeof(JsonWebKeySet) });
         endpoints.MapGroup("/internal").LoopbackOnly().ExcludeFromDescription()
             .MapPost("/evidence-keys/rotate", RotateAsync).RequireDeploymentSecret();
     }
@@ -66,7 +64,7 @@ internal static partial class EvidenceEndpoints
     {
         var listed = await keys.ListAsync(cancellationToken);
         response.Headers.CacheControl = KeysCacheControl;
-        return TypedResults.Json(new KeySet(listed.Select(EvidenceKey.ToJsonWebKey)), CrowNestJson.Options);
+        return TypedResults.Json(new JsonWebKeySet([.. listed.Select(EvidenceKey.ToJsonWebKey)]), CrowNestJson.Options);
     }
 
     private static async Task<Rotated> RotateAsync(

@@ -2,12 +2,10 @@ using System.Buffers.Text;
 using System.Numerics;
 using System.Security.Cryptography;
 using System.Text;
+using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 
 namespace CrowNest.Api.Evidence;
-
-/// <summary>Member of a JWK Set (RFC 7517, RFC 7518 6.2.1).</summary>
-internal sealed record JsonWebKey(string Kty, string Crv, string X, string Y, string Kid, string Use, string Alg);
 
 /// <summary>An ES256 key of the deployment, derived from its name and the deployment's secret.</summary>
 internal static class EvidenceKey

@@ -41,11 +41,16 @@ internal sealed partial class ArchiveUpload(
         };
         try
         {
-            return (key, await objects.PutAsync(key, content, sizeBytes, context.RequestAborted));
+            var digest = await objects.PutAsync(key, content, sizeBytes, context.RequestAborted);
+            // The content has found that out before, unless the store has not read it to its end.
+            return sha256 is null || digest.Sha256 == sha256
+                ? (key, digest)
+                : throw new ObjectStoreException($"{key} was stored as other bytes than were sent.");
         }
         catch (ObjectStoreException e)
         {
             LogNotStored(run.Id, e);
+            await RemoveAsync(key);
             throw new ApiException(
                 ErrorCodes.RuntimeError, "The archive can not be stored at the moment: object storage does not answer. Try again.");
         }

@@ -38,8 +38,7 @@ internal static class WorkspaceRunEndpoints
 
     public static void MapWorkspaceRuns(this RouteGroupBuilder v1)
     {
-        var runs = v1.MapGroup("/workspace-runs");
-        runs.MapPost("", CreateAsync).RequireScope(Scopes.WorkspaceRunCreate).HonoursIdempotencyKey()
+        v1.MapPost("/workspace-runs", CreateAsync).RequireScope(Scopes.WorkspaceRunCreate).HonoursIdempotencyKey()
             .WithOperation("createWorkspaceRun", Tag, "Create a run", o => o with
             {
                 Body = typeof(CreateWorkspaceRunRequest),
@@ -51,7 +50,7 @@ internal static class WorkspaceRunEndpoints
                     ErrorCodes.MetadataTooManyKeys, ErrorCodes.PathOutsideWorkspace, ErrorCodes.SandboxDestroyed, ErrorCodes.RuntimeError,
                 ],
             });
-        runs.MapGet("", ListAsync).RequireScope(Scopes.WorkspaceRunRead)
+        v1.MapGet("/workspace-runs", ListAsync).RequireScope(Scopes.WorkspaceRunRead)
             .WithOperation("listWorkspaceRuns", Tag, "List runs, newest first", o => o with
             {
                 Response = typeof(Page<WorkspaceRun>),
@@ -63,17 +62,18 @@ internal static class WorkspaceRunEndpoints
                     new("metadata.<key>", "string", "Only those with this metadata; several combine with AND"),
                 ],
             });
-        runs.MapGet("/{workspaceRunId}", GetAsync).RequireScope(Scopes.WorkspaceRunRead)
+        var run = v1.MapGroup("/workspace-runs/{workspaceRunId}");
+        v1.MapGet("/workspace-runs/{workspaceRunId}", GetAsync).RequireScope(Scopes.WorkspaceRunRead)
             .WithOperation("getWorkspaceRun", Tag, "Get a run", o => o with { Response = typeof(WorkspaceRunResponse) });
-        runs.MapPost("/{workspaceRunId}/start", StartAsync).RequireScope(Scopes.WorkspaceRunCreate).HonoursIdempotencyKey()
+        run.MapPost("/start", StartAsync).RequireScope(Scopes.WorkspaceRunCreate).HonoursIdempotencyKey()
             .WithOperation("startWorkspaceRun", Tag, "Start a run", o => o with
             {
                 Response = typeof(WorkspaceRunResponse),
                 Errors = [ErrorCodes.UploadIncomplete, ErrorCodes.Conflict],
             });
-        runs.MapPost("/{workspaceRunId}/cancel", CancelAsync).RequireScope(Scopes.WorkspaceRunCancel).HonoursIdempotencyKey()
+        run.MapPost("/cancel", CancelAsync).RequireScope(Scopes.WorkspaceRunCancel).HonoursIdempotencyKey()
             .WithOperation("cancelWorkspaceRun", Tag, "Cancel a run", o => o with { Response = typeof(WorkspaceRunResponse) });
-        runs.MapGet("/{workspaceRunId}/events", EventsAsync).RequireScope(Scopes.WorkspaceRunRead).ExemptFromRateLimit()
+        run.MapGet("/events", EventsAsync).RequireScope(Scopes.WorkspaceRunRead).ExemptFromRateLimit()
             .WithOperation("listWorkspaceRunEvents", Tag, "Read a run's events, or follow them", o => o with
             {
                 Response = typeof(SeqPage<WorkspaceRunEvent>),
@@ -85,7 +85,7 @@ internal static class WorkspaceRunEndpoints
                     new("stream", "boolean", "`true`: server-sent events until the run's end"),
                 ],
             });
-        MapArchive(runs.MapGroup("/{workspaceRunId}"));
+        MapArchive(run);
     }
 
     private static void MapArchive(RouteGroupBuilder run)

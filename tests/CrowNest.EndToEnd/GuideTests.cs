@@ -17,6 +17,7 @@ public sealed partial class GuideTests(StackFixture stack)
     [Theory]
     [InlineData("artifacts.md")]
     [InlineData("workspace-runs.md")]
+    [InlineData("verify-evidence.md")]
     public async Task Guide_FollowedWordByWord_DoesWhatItSays(string name)
     {
         var guide = await File.ReadAllTextAsync(Path.Combine(StackFixture.Checkout, "docs", "guides", name));

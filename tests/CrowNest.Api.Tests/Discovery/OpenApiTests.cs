@@ -60,6 +60,19 @@ public sealed class OpenApiTests(PostgresFixture postgres, RedisFixture redis) :
             ("get", "/v1/commands/{commandId}/logs", "listCommandLogs", Scopes.CommandRead),
             ("get", "/v1/commands/{commandId}/stream", "streamCommandLogs", Scopes.CommandRead),
             ("post", "/v1/commands/{commandId}/logs/download-url", "createCommandLogsDownloadUrl", Scopes.CommandRead),
+            ("get", "/.well-known/jwks.json", "getJwks", null),
+            ("post", "/v1/workspace-runs", "createWorkspaceRun", Scopes.WorkspaceRunCreate),
+            ("get", "/v1/workspace-runs", "listWorkspaceRuns", Scopes.WorkspaceRunRead),
+            ("get", "/v1/workspace-runs/{workspaceRunId}", "getWorkspaceRun", Scopes.WorkspaceRunRead),
+            ("post", "/v1/workspace-runs/{workspaceRunId}/start", "startWorkspaceRun", Scopes.WorkspaceRunCreate),
+            ("post", "/v1/workspace-runs/{workspaceRunId}/cancel", "cancelWorkspaceRun", Scopes.WorkspaceRunCancel),
+            ("get", "/v1/workspace-runs/{workspaceRunId}/events", "listWorkspaceRunEvents", Scopes.WorkspaceRunRead),
+            ("get", "/v1/workspace-runs/{workspaceRunId}/evidence", "getWorkspaceRunEvidence", Scopes.WorkspaceRunRead),
+            ("put", "/v1/workspace-runs/{workspaceRunId}/archive", "uploadWorkspaceRunArchive", Scopes.WorkspaceRunCreate),
+            ("post", "/v1/workspace-runs/{workspaceRunId}/archive-transfer", "createWorkspaceRunArchiveTransfer", Scopes.WorkspaceRunCreate),
+            ("put", "/v1/workspace-runs/{workspaceRunId}/archive-transfer/{uploadId}", "uploadWorkspaceRunArchiveTransfer",
+                Scopes.WorkspaceRunCreate),
+            ("post", "/v1/workspace-runs/{workspaceRunId}/archive/finalize", "finalizeWorkspaceRunArchive", Scopes.WorkspaceRunCreate),
         ];
         foreach (var (method, path, id, scope) in expected)
         {
