@@ -10,7 +10,7 @@ internal static class IdempotencyExtensions
     public static byte[]? GetIdempotencyId(this HttpContext context) => context.Features.Get<IdempotencyClaim>()?.Id;
 
     /// <summary>
-    /// The sandbox or command that an earlier attempt of this very request has made before its instance died. The handler must not make
+    /// The sandbox, command, artifact or session that an earlier attempt of this very request has made before its instance died. The handler must not make
     /// another one: it answers from this.
     /// </summary>
     public static string? GetIdempotentResourceId(this HttpContext context) => context.Features.Get<IdempotencyClaim>()?.ResourceId;

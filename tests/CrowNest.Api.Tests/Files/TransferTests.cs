@@ -82,6 +82,17 @@ public sealed class TransferTests(ResourceFixture fixture) : IClassFixture<Resou
     }
 
     [Fact]
+    public async Task Upload_WhoseClientStopsSending_IsBrokenOffAndLeavesNothing()
+    {
+        await using var api = fixture.StartApi(("Api:TransferStallLimit", "00:00:01"));
+        var box = await FileBox.CreateAsync(fixture);
+        using var client = api.Client(box.Tenant.Secret);
+        var request = new HttpRequestMessage(HttpMethod.Put, $"{box.Root}/upload?path=f") { Content = new StreamContent(new SilentStream()) };
+        await Assert.ThrowsAnyAsync<Exception>(() => client.SendAsync(request).WaitAsync(TimeSpan.FromSeconds(30)));
+        await Eventually.HoldsAsync(() => Directory.GetFileSystemEntries(box.OnDisk("/workspace")).Length == 0, "nothing is left of it");
+    }
+
+    [Fact]
     public async Task Upload_ThroughALink_NeedsNoCredentialAndTakesOnlyWhatWasAsked()
     {
         var box = await FileBox.CreateAsync(fixture);
@@ -227,6 +238,26 @@ public sealed class TransferTests(ResourceFixture fixture) : IClassFixture<Resou
             }
 
             return packed.ToArray();
+        }
+    }
+
+    /// <summary>Gives some bytes, and then none, without an end.</summary>
+    private sealed class SilentStream : MemoryStream
+    {
+        private bool _began;
+
+        public override bool CanSeek => false;
+
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            if (_began)
+            {
+                await Task.Delay(Timeout.Infinite, cancellationToken);
+            }
+
+            _began = true;
+            buffer.Span[..1000].Clear();
+            return 1000;
         }
     }
 
