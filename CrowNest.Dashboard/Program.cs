@@ -4,6 +4,7 @@ using CrowNest.Dashboard.Commands;
 using CrowNest.Dashboard.Components;
 using CrowNest.Dashboard.Files;
 using CrowNest.Dashboard.Http;
+using CrowNest.Dashboard.Runs;
 using CrowNest.Dashboard.SignIn;
 using CrowNest.ServiceDefaults;
 
@@ -23,5 +24,6 @@ app.MapAssets();
 app.MapSignIn();
 app.MapCommandLog();
 app.MapFiles();
+app.MapRunEvidence();
 app.MapRazorComponents<App>().AddInteractiveServerRenderMode(options => options.ContentSecurityFrameAncestorsPolicy = null);
 await app.RunAsync();

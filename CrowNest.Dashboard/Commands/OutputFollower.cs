@@ -1,5 +1,4 @@
 using System.Net;
-using System.Threading.Channels;
 using CrowNest.Client;
 using CrowNest.Contracts;
 using Microsoft.JSInterop;
@@ -7,24 +6,16 @@ using Microsoft.JSInterop;
 namespace CrowNest.Dashboard.Commands;
 
 /// <summary>
-/// Brings a command's output to its frame: reads the API's stream, joins what arrives close together, and goes on after the API was
-/// away for longer than the client's own patience.
+/// Brings a command's output to its frame: reads the API's stream, and goes on after the API was away for longer than the client's own
+/// patience.
 /// </summary>
 internal sealed class OutputFollower(
     string commandId, OutputFrame frame, TimeProvider timeProvider, Action<Command?> onChanged, Action onSessionOver) : IAsyncDisposable
 {
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(2);
 
-    /// <summary>Chunks of at most 16 KiB that may wait for a slow browser.</summary>
-    private const int WaitingChunks = 64;
-
-    /// <summary>Characters of one message to the browser.</summary>
-    private const int BatchCharacters = 128 * 1024;
-
     private readonly CancellationTokenSource _leaving = new();
-    private readonly Channel<OutputRun[]> _runs = Channel.CreateBounded<OutputRun[]>(WaitingChunks);
-    private readonly AnsiDecoder _stdout = new(OutputRun.Out);
-    private readonly AnsiDecoder _stderr = new(OutputRun.Err);
+    private readonly OutputWriter _output = new(frame);
     private Task _work = Task.CompletedTask;
     private long _position;
 
@@ -51,10 +42,9 @@ internal sealed class OutputFollower(
     {
         try
         {
-            await frame.AttachAsync(cancellationToken);
-            var writing = WriteAsync(cancellationToken);
+            var writing = _output.WriteAsync(cancellationToken);
             var final = await ReadAsync(api, cancellationToken);
-            _runs.Writer.Complete();
+            _output.Complete();
             await writing;
             HasEnded = final is not null;
             onChanged(final);
@@ -133,33 +123,14 @@ internal sealed class OutputFollower(
         if (_position == 0 && log.Seq > 1)
             await NoteMissingAsync(cancellationToken);
         _position = log.Seq ?? _position;
-        var decoder = log.Stream == OutputStream.Stderr ? _stderr : _stdout;
-        var runs = decoder.Decode(log.Data ?? "");
-        if (runs.Length > 0)
-            await _runs.Writer.WriteAsync(runs, cancellationToken);
+        await _output.TakeAsync(log.Stream, log.Data, cancellationToken);
     }
 
-    private ValueTask NoteMissingAsync(CancellationToken cancellationToken) => _runs.Writer.WriteAsync(
-        [new OutputRun(OutputRun.Note, "Earlier output is no longer kept: the newest 10 MiB of a command are.\n")], cancellationToken);
+    private ValueTask NoteMissingAsync(CancellationToken cancellationToken) =>
+        _output.NoteAsync("Earlier output is no longer kept: the newest 10 MiB of a command are.", cancellationToken);
 
-    private async Task WriteAsync(CancellationToken cancellationToken)
-    {
-        var batch = new List<OutputRun>();
-        while (await _runs.Reader.WaitToReadAsync(cancellationToken))
-        {
-            batch.Clear();
-            var characters = 0;
-            while (characters < BatchCharacters && _runs.Reader.TryRead(out var runs))
-            {
-                batch.AddRange(runs);
-                characters += runs.Sum(run => run.Text.Length);
-            }
-
-            await frame.AppendAsync(batch, cancellationToken);
-        }
-    }
-
-    private static bool IsPassing(CrowNestApiException exception) =>
+    /// <summary>Whether the same question may be answered later.</summary>
+    internal static bool IsPassing(CrowNestApiException exception) =>
         !exception.IsApiAnswer || exception.Status >= HttpStatusCode.InternalServerError || exception.Code == ErrorCodes.RateLimited;
 
     private void SetInterrupted(bool interrupted)

@@ -46,6 +46,21 @@ internal sealed record StatusLook(string Text, string Icon, string Tone)
         var other => new(VisibleText.Of(other), "ring", Quiet),
     };
 
+    /// <param name="status">One of <see cref="WorkspaceRunStatus"/>.</param>
+    public static StatusLook OfRun(string status) => status switch
+    {
+        WorkspaceRunStatus.AwaitingArchive => new("Awaiting archive", "ring", Quiet),
+        WorkspaceRunStatus.ArchiveUploaded => new("Archive uploaded", "dot", Quiet),
+        WorkspaceRunStatus.Starting => new("Starting", "dots", Busy),
+        WorkspaceRunStatus.Extracting => new("Extracting", "dots", Busy),
+        WorkspaceRunStatus.Running => new("Running", "play", Good),
+        WorkspaceRunStatus.Collecting => new("Collecting", "dots", Busy),
+        WorkspaceRunStatus.Succeeded => new("Succeeded", "check", Good),
+        WorkspaceRunStatus.Failed => new("Failed", "cross", Bad),
+        WorkspaceRunStatus.Canceled => new("Canceled", "stop", Quiet),
+        var other => new(VisibleText.Of(other), "ring", Quiet),
+    };
+
     /// <summary>The word for a status alone, for choosing among them.</summary>
     public static string Word(string status) => status switch
     {

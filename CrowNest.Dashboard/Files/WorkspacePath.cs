@@ -16,7 +16,7 @@ internal static class WorkspacePath
         return clean.StartsWith(Inside, StringComparison.Ordinal) ? clean : Limits.Workspace;
     }
 
-    /// <summary>What a person typed in a folder: a name, a path from there, or an absolute path. The API decides whether it may be.</summary>
+    /// <summary>What a person typed in a folder: a name, a path from there, or an absolute path. The API decides on it.</summary>
     public static string Resolve(string folder, string typed) =>
         Normalize(typed.StartsWith('/') ? typed : $"{folder}/{typed}");
 

@@ -80,6 +80,7 @@ internal sealed partial class FakeApi
         v1.MapGet("/commands/{id}/stream", StreamAsync);
         MapFiles(app, v1);
         MapArtifacts(v1);
+        MapRuns(v1);
     }
 
     private async Task<IResult> RedeemAsync(HttpContext context)

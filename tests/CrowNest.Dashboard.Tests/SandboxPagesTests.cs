@@ -293,7 +293,7 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
             "Skip to content" => 0,
             "CrowNest, sandboxes" => 1,
             "Sandboxes" => 2,
-            "Artifacts" => 2,
+            "Runs" or "Artifacts" => 2,
             _ when name.StartsWith("Theme", StringComparison.Ordinal) => 3,
             "Keyboard shortcuts" => 4,
             "Sign out" => 5,

@@ -17,7 +17,7 @@ public sealed class ScreenshotTests(DashboardFixture dashboard)
     public async Task EveryPage_InEveryLook_FitsItsWindow(ColorScheme scheme, int width)
     {
         var user = $"painter {scheme} {width}";
-        var (sandbox, command) = Furnish(user);
+        var (sandbox, command, run) = Furnish(user);
         await using var visitor = await dashboard.NewVisitorAsync(user, scheme, width);
         var pages = new (string Name, string Path, string Ready)[]
         {
@@ -33,6 +33,8 @@ public sealed class ScreenshotTests(DashboardFixture dashboard)
             ("sandbox-artifacts", $"/sandboxes/{sandbox.Id}?show=artifacts", "coverage.xml"),
             ("artifacts", "/artifacts", "coverage.xml"),
             ("command", $"/commands/{command.Id}", "2 failed"),
+            ("runs", "/runs", "npm ci"),
+            ("run", $"/runs/{run.Id}", "Complete"),
             ("missing", "/sandboxes/sbx_none", "There is no such sandbox"),
         };
         foreach (var (name, path, ready) in pages)
@@ -65,7 +67,7 @@ public sealed class ScreenshotTests(DashboardFixture dashboard)
         Assert.Equal("Theme: dark", await visitor.Page.Locator("[data-theme-switch]").GetAttributeAsync("aria-label"));
     }
 
-    private (Sandbox Sandbox, FakeCommand Command) Furnish(string user)
+    private (Sandbox Sandbox, FakeCommand Command, FakeRun Run) Furnish(string user)
     {
         var api = dashboard.Api;
         var now = DateTimeOffset.UtcNow;
@@ -134,9 +136,49 @@ public sealed class ScreenshotTests(DashboardFixture dashboard)
             .Write("  \u001b[31m✗ survives a very long line: " + new string('=', 220) + "\u001b[0m\n")
             .Write("\n  \u001b[38;5;214m12 passed\u001b[0m, \u001b[1;31m2 failed\u001b[0m \u001b[7m exit \u001b[0m\n")
             .Exit(1);
-        return (sandbox, command);
+        return (sandbox, command, FurnishRuns(user, sandbox, now));
 
         void Add(string status, TimeSpan age, Func<Sandbox, Sandbox> change) =>
             api.AddSandbox(user, created => change(created with { Status = status, CreatedAt = now - age }));
+    }
+
+    private FakeRun FurnishRuns(string user, Sandbox sandbox, DateTimeOffset now)
+    {
+        var api = dashboard.Api;
+        api.AddRun(user, "pytest -q --maxfail=1").Enter(WorkspaceRunStatus.Running);
+        api.AddRun(user, "cargo test", Aged(3)).Enter(WorkspaceRunStatus.AwaitingArchive);
+        api.AddRun(user, "make release", Aged(9)).End(WorkspaceRunStatus.Failed, run => run with
+        {
+            FailureReason = WorkspaceRunFailure.Timeout,
+        });
+        api.AddRun(user, "go vet ./...", Aged(14)).End(WorkspaceRunStatus.Canceled, run => run);
+        api.AddRun(user, "true", Aged(60)).End(WorkspaceRunStatus.Succeeded, run => run with { ExitCode = 0 });
+        var start = now.AddMinutes(-2);
+        var artifact = api.AddArtifact(user, sandbox.Id, "reports/junit.xml", new byte[48_213]);
+        return api.AddRun(user, "npm ci && npm test -- --reporter spec", run => run with
+            {
+                CreatedAt = start,
+                StartedAt = start.AddSeconds(2),
+                SandboxId = sandbox.Id,
+                Archive = new WorkspaceRunArchive(new string('a', 64), 3_400_000, start),
+                Metadata = new Dictionary<string, string> { ["commit"] = "5f3c2a9", ["ci.job"] = "build-4711" },
+            })
+            .Enter(WorkspaceRunStatus.AwaitingArchive, at: start).Enter(WorkspaceRunStatus.ArchiveUploaded, at: start.AddSeconds(1.2))
+            .Enter(WorkspaceRunStatus.Starting, at: start.AddSeconds(2)).Enter(WorkspaceRunStatus.Extracting, at: start.AddSeconds(2.1))
+            .Enter(WorkspaceRunStatus.Running, at: start.AddSeconds(3.4))
+            .Write("\u001b[1m> suite@2.4.0 test\u001b[0m\n\n  \u001b[32m✓\u001b[0m parses an empty document\n")
+            .Write("  \u001b[31m✗ rejects a lone surrogate\u001b[0m\n").Write("npm warn deprecated\n", WorkspaceRunEventType.Stderr)
+            .Enter(WorkspaceRunStatus.Collecting, at: start.AddSeconds(70))
+            .Tell(WorkspaceRunEventType.ArtifactCollected, told => told with { ArtifactId = artifact.Id, Path = "/workspace/junit.xml" })
+            .Tell(WorkspaceRunEventType.ArtifactError, told => told with
+            {
+                Error = new CollectError(ErrorCodes.FileNotFound, "There is no such file.", "/workspace/coverage.xml"),
+            })
+            .End(
+                WorkspaceRunStatus.Failed,
+                run => run with { FailureReason = WorkspaceRunFailure.CommandExit, ExitCode = 1, ArtifactIds = [artifact.Id] },
+                start.AddSeconds(71));
+
+        Func<WorkspaceRun, WorkspaceRun> Aged(int minutes) => run => run with { CreatedAt = now.AddMinutes(-minutes) };
     }
 }
