@@ -44,6 +44,9 @@ public sealed class StackFixture : IAsyncLifetime
 
     public string StateDirectory => _state;
 
+    /// <summary>Where the embedded object store keeps its files.</summary>
+    public string ObjectsDirectory => Path.Combine(_state, "objects");
+
     public async Task InitializeAsync()
     {
         Environment.SetEnvironmentVariable("CROWNEST_BOOTSTRAP_API_KEY", _key);
