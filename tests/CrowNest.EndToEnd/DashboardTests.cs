@@ -18,11 +18,7 @@ public sealed class DashboardTests(StackFixture stack)
     public async Task Visitor_SignsInRunsACommandAndKills_SeesItHappen()
     {
         using var playwright = await Playwright.CreateAsync();
-        await using var browser = await playwright.Chromium.LaunchAsync(new()
-        {
-            ExecutablePath = "/usr/bin/chromium",
-            Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"],
-        });
+        await using var browser = await LaunchAsync(playwright);
         var page = await browser.NewPageAsync();
         page.SetDefaultTimeout(PatienceMs);
         var sandbox = await stack.CreateAsync();
@@ -51,6 +47,64 @@ public sealed class DashboardTests(StackFixture stack)
         await Eventually.GivesAsync(
             () => stack.Client.Sandboxes.GetAsync(sandbox.Id), s => s.Status == SandboxStatus.Destroyed, "the sandbox is destroyed", StackFixture.Patience);
     }
+
+    [Fact]
+    public async Task Visitor_UploadsAndExports_FindsTheArtifactAndDownloadsIt()
+    {
+        using var playwright = await Playwright.CreateAsync();
+        await using var browser = await LaunchAsync(playwright);
+        var page = await browser.NewPageAsync();
+        page.SetDefaultTimeout(PatienceMs);
+        var sandbox = await stack.CreateAsync();
+        await stack.Client.Commands.RunAsync(sandbox.Id, new()
+        {
+            Command = "mkdir -p out && echo 'made <b>inside</b>' > out/report.txt && touch \"$(printf 'two\\nlines')\"",
+        });
+        var content = new byte[3 * 1024 * 1024];
+        Random.Shared.NextBytes(content);
+        const string Name = "up load+%41&ü.bin";
+
+        await page.GotoAsync(await NewSignInLinkAsync());
+        await page.GetByRole(AriaRole.Row).Filter(new() { HasText = sandbox.Id }).WaitForAsync();
+        await page.GotoAsync($"{stack.App.GetEndpoint("dashboard")}sandboxes/{sandbox.Id}?show=files");
+        await page.GetByRole(AriaRole.Link, new() { Name = "two^Jlines" }).WaitForAsync();
+        await page.GetByRole(AriaRole.Link, new() { Name = "out/" }).ClickAsync();
+        await page.GetByRole(AriaRole.Link, new() { Name = "report.txt" }).ClickAsync();
+        await page.Locator(".file-text", new() { HasText = "made <b>inside</b>" }).WaitForAsync();
+        await page.GoBackAsync();
+        await page.GetByRole(AriaRole.Link, new() { Name = "report.txt" }).WaitForAsync();
+        await page.Locator("[data-upload-input]").SetInputFilesAsync(
+            new FilePayload { Name = Name, MimeType = "application/octet-stream", Buffer = content });
+        await page.Locator(".upload.done").WaitForAsync();
+        await ScreenshotAsync(page, "stack-files");
+
+        await page.GetByRole(AriaRole.Button, new() { Name = $"Actions for {Name}" }).ClickAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "Export as artifact" }).ClickAsync();
+        await page.GetByLabel("Remote path").FillAsync($"builds/{sandbox.Id}/upload.bin");
+        await page.GetByLabel("Remote path").PressAsync("Enter");
+        await page.GetByText("Kept as artifact").WaitForAsync();
+        await stack.Client.Sandboxes.KillAsync(sandbox.Id);
+        await page.GetByRole(AriaRole.Heading, new() { Name = "Its files are gone" }).WaitForAsync();
+        await page.GotoAsync($"{stack.App.GetEndpoint("dashboard")}artifacts?prefix=builds%2F{sandbox.Id}");
+        var row = page.GetByRole(AriaRole.Row).Filter(new() { HasText = $"builds/{sandbox.Id}/upload.bin" });
+        await row.WaitForAsync();
+        await ScreenshotAsync(page, "stack-artifacts");
+        var download = await page.RunAndWaitForDownloadAsync(() =>
+            row.GetByRole(AriaRole.Button, new() { Name = "Download upload.bin" }).ClickAsync());
+
+        Assert.Equal("upload.bin", download.SuggestedFilename);
+        Assert.Equal(content, await File.ReadAllBytesAsync(await download.PathAsync()));
+        await row.GetByRole(AriaRole.Button, new() { Name = "Delete", Exact = true }).ClickAsync();
+        await row.GetByRole(AriaRole.Button, new() { Name = "Delete artifact" }).ClickAsync();
+        await page.GetByText("No artifact matches").WaitForAsync();
+        Assert.Empty((await stack.Client.Artifacts.ListAsync(new() { SandboxId = sandbox.Id })).Data);
+    }
+
+    private static Task<IBrowser> LaunchAsync(IPlaywright playwright) => playwright.Chromium.LaunchAsync(new()
+    {
+        ExecutablePath = "/usr/bin/chromium",
+        Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"],
+    });
 
     private async Task<string> NewSignInLinkAsync()
     {
