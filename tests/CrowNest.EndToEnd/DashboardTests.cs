@@ -1,6 +1,10 @@
+using System.Formats.Tar;
+using System.IO.Compression;
 using System.Net.Http.Json;
+using System.Text;
 using System.Text.Json.Nodes;
 using Aspire.Hosting.Testing;
+using CrowNest.Client;
 using CrowNest.Contracts;
 using CrowNest.Testing;
 using Microsoft.Playwright;
@@ -45,7 +49,8 @@ public sealed class DashboardTests(StackFixture stack)
         await page.GetByRole(AriaRole.Button, new() { Name = "Kill sandbox" }).ClickAsync();
 
         await Eventually.GivesAsync(
-            () => stack.Client.Sandboxes.GetAsync(sandbox.Id), s => s.Status == SandboxStatus.Destroyed, "the sandbox is destroyed", StackFixture.Patience);
+            () => stack.Client.Sandboxes.GetAsync(sandbox.Id), s => s.Status == SandboxStatus.Destroyed, "the sandbox is destroyed",
+            StackFixture.Patience);
     }
 
     [Fact]
@@ -98,6 +103,55 @@ public sealed class DashboardTests(StackFixture stack)
         await row.GetByRole(AriaRole.Button, new() { Name = "Delete artifact" }).ClickAsync();
         await page.GetByText("No artifact matches").WaitForAsync();
         Assert.Empty((await stack.Client.Artifacts.ListAsync(new() { SandboxId = sandbox.Id })).Data);
+    }
+
+    [Fact]
+    public async Task Visitor_OpensARunBeforeItStarts_FollowsItToItsEvidence()
+    {
+        using var playwright = await Playwright.CreateAsync();
+        await using var browser = await LaunchAsync(playwright);
+        var page = await browser.NewPageAsync();
+        page.SetDefaultTimeout(PatienceMs);
+        var runs = stack.Client.WorkspaceRuns;
+        var run = await runs.CreateAsync(new()
+        {
+            Command = "for i in 1 2 3; do echo step $i; sleep 0.5; done; cp input.txt result.txt; echo 'bad <b>news</b>' >&2; exit 3",
+            Template = "base",
+            Artifacts = [new("result.txt"), new("missing.txt")],
+        });
+        await page.GotoAsync(await NewSignInLinkAsync());
+        await page.GetByRole(AriaRole.Heading, new() { Name = "Sandboxes", Exact = true }).WaitForAsync();
+        await page.GotoAsync($"{stack.App.GetEndpoint("dashboard")}runs");
+        await page.GetByRole(AriaRole.Row).Filter(new() { HasText = "step $i" }).GetByRole(AriaRole.Link).ClickAsync();
+        await page.GetByText("Waiting for the archive").WaitForAsync();
+
+        using var archive = Archive("input.txt", "given");
+        await runs.UploadArchiveAsync(run.Id, archive, await WorkspaceRunsClient.DescribeAsync(archive));
+        await page.GetByText("Archive verified").WaitForAsync();
+        await runs.StartAsync(run.Id);
+
+        await page.GetByText("step 2", new() { Exact = true }).WaitForAsync();
+        await page.Locator(".line.err", new() { HasText = "bad <b>news</b>" }).WaitForAsync();
+        await page.GetByText("The command ended with exit code 3").WaitForAsync();
+        await page.GetByText("Complete").WaitForAsync();
+        await page.GetByText("missing.txt was not collected").WaitForAsync();
+        await page.GetByRole(AriaRole.Row).Filter(new() { HasText = "result.txt" }).WaitForAsync();
+        var digest = (await runs.GetEvidenceAsync(run.Id)).EvidenceSha256!;
+        await page.Locator("dd", new() { HasText = digest }).WaitForAsync();
+        await ScreenshotAsync(page, "stack-run");
+        var jws = await page.RunAndWaitForDownloadAsync(() => page.GetByRole(AriaRole.Link, new() { Name = "Download JWS" }).ClickAsync());
+        Assert.Equal(3, (await File.ReadAllTextAsync(await jws.PathAsync())).Split('.').Length);
+    }
+
+    private static MemoryStream Archive(string name, string content)
+    {
+        var file = new PaxTarEntry(TarEntryType.RegularFile, name) { DataStream = new MemoryStream(Encoding.UTF8.GetBytes(content)) };
+        var archive = new MemoryStream();
+        using (var gzip = new GZipStream(archive, CompressionLevel.Fastest, leaveOpen: true))
+        using (var tar = new TarWriter(gzip))
+            tar.WriteEntry(file);
+        archive.Position = 0;
+        return archive;
     }
 
     private static Task<IBrowser> LaunchAsync(IPlaywright playwright) => playwright.Chromium.LaunchAsync(new()
