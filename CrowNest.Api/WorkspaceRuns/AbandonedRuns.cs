@@ -64,11 +64,19 @@ internal sealed partial class AbandonedRuns(
                 LogEvidenceWaits(id, e);
                 return;
             }
+            catch (Exception e) when (e is not (NpgsqlException or TimeoutException or OperationCanceledException))
+            {
+                // One run that can not be ended must neither keep the others from it nor stop the process.
+                LogStuck(id, e);
+            }
         }
     }
 
     [LoggerMessage(2540, LogLevel.Warning, "Abandoned runs can not be looked for: the database is away.")]
     private partial void LogDatabaseAway(Exception exception);
+
+    [LoggerMessage(2542, LogLevel.Error, "Run {RunId} can not be ended; the next round tries again.")]
+    private partial void LogStuck(string runId, Exception exception);
 
     [LoggerMessage(2541, LogLevel.Warning, "Run {RunId}: its evidence can not be stored now; the next round tries again.")]
     private partial void LogEvidenceWaits(string runId, Exception exception);

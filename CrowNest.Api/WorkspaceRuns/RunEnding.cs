@@ -66,8 +66,9 @@ internal sealed partial class RunEnding(
             LogEvidenceWaits(canceled.Id, e);
             return await TryTellAsync(canceled);
         }
-        catch (Exception e) when (e is NpgsqlException or TimeoutException or OperationCanceledException)
+        catch (Exception e)
         {
+            // Nobody may be waiting any more to hear of it; the cancel itself stands.
             LogEvidenceWaits(canceled.Id, e);
             return null;
         }

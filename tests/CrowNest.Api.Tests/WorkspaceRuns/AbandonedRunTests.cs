@@ -79,6 +79,20 @@ public sealed class AbandonedRunTests(ResourceFixture fixture) : IClassFixture<R
         Assert.EndsWith($"running {run.Text("status")} terminal", await tenant.StoryAsync(id), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task OneThatCanNotBeEnded_KeepsNoOtherFromIt()
+    {
+        var tenant = await fixture.TenantAsync();
+        var stuck = await tenant.RunAsync();
+        var other = await tenant.RunAsync();
+        await AgeAsync(stuck, "created_at = created_at - interval '26 hours', artifact_ids = ARRAY['art_that_never_was']");
+        await AgeAsync(other, "created_at = created_at - interval '25 hours'");
+        await SweptAsync(tenant, other);
+        Assert.Equal("awaiting_archive", (await tenant.ReadRunAsync(stuck)).Text("status"));
+        await AgeAsync(stuck, "artifact_ids = ARRAY[]::text[]");
+        await SweptAsync(tenant, stuck);
+    }
+
     private Task<int> AgeAsync(string id, string set) => fixture.Database.ExecuteAsync($"UPDATE workspace_runs SET {set} WHERE id = '{id}'");
 
     private async Task SweptAsync(Tenant tenant, string id)

@@ -161,6 +161,23 @@ public sealed class ArchiveUploadTests(ResourceFixture fixture) : IClassFixture<
     }
 
     [Fact]
+    public async Task Upload_CanceledMeanwhile_IsAConflictThatLeavesNothing()
+    {
+        var tenant = await fixture.TenantAsync();
+        var id = await tenant.RunAsync();
+        var bytes = RunCalls.Archive();
+        using var client = await ConnectAsync(tenant, id, bytes, "Content-Length: 1000\r\n\r\n");
+        await client.GetStream().WriteAsync(bytes.AsMemory(0, 500));
+        await Eventually.HoldsAsync(() => tenant.UnfinishedObjects() > 0, "the upload has begun");
+        using var canceled = await tenant.PostAsync(id, "cancel");
+        await client.GetStream().WriteAsync(bytes.AsMemory(500));
+        using var reader = new StreamReader(client.GetStream());
+        Assert.StartsWith("HTTP/1.1 409", await reader.ReadLineAsync(), StringComparison.Ordinal);
+        Assert.Contains("evidence", Assert.Single(tenant.Objects(id)), StringComparison.Ordinal);
+        Assert.Equal("awaiting_archive canceled terminal", await tenant.StoryAsync(id));
+    }
+
+    [Fact]
     public async Task Upload_ChunksThatAreNone_AreRefused()
     {
         var tenant = await fixture.TenantAsync();

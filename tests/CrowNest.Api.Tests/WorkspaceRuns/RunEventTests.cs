@@ -231,6 +231,33 @@ public sealed class RunEventTests(ResourceFixture fixture) : IClassFixture<Resou
     }
 
     [Fact]
+    public async Task Stream_EventsUnreadableForAWhile_WaitsAndGoesOn()
+    {
+        await using var api = fixture.StartApi(
+            ("Api:HeartbeatInterval", "00:00:00.2"), ("Api:WorkspaceRuns:PollInterval", "00:00:00.1"));
+        var tenant = await fixture.TenantAsync(api: api);
+        var id = await tenant.RunAsync();
+        using var stream = await OpenAsync(tenant, id);
+        Assert.Equal("1", (await stream.NextAsync())!.Id);
+        await fixture.Database.ExecuteAsync("ALTER TABLE workspace_run_events RENAME TO workspace_run_events_away");
+        try
+        {
+            for (var beats = 0; beats < 3; beats++)
+            {
+                var beat = (await stream.NextAsync())!;
+                Assert.Equal(("heartbeat", 1L), (beat.Type, beat.Data.Number("seq")));
+            }
+        }
+        finally
+        {
+            await fixture.Database.ExecuteAsync("ALTER TABLE workspace_run_events_away RENAME TO workspace_run_events");
+        }
+
+        using var canceled = await tenant.PostAsync(id, "cancel");
+        Assert.Equal(["2", "3"], (await stream.ToEndAsync()).Select(e => e.Id));
+    }
+
+    [Fact]
     public async Task Stream_ClientLeaves_IsForgotten()
     {
         var tenant = await fixture.TenantAsync();
