@@ -40,6 +40,26 @@ public sealed class DashboardFixture : IAsyncLifetime
         }
     }
 
+    /// <summary>Most memory that the dashboard has ever used, in bytes.</summary>
+    public long PeakMemory
+    {
+        get
+        {
+            _process!.Refresh();
+            return _process.PeakWorkingSet64;
+        }
+    }
+
+    /// <summary>Memory that it uses now, in bytes.</summary>
+    public long Memory
+    {
+        get
+        {
+            _process!.Refresh();
+            return _process.WorkingSet64;
+        }
+    }
+
     public async Task InitializeAsync()
     {
         Api = await FakeApi.StartAsync();

@@ -23,6 +23,9 @@ internal sealed partial class FakeApi
     /// <summary>While it is there, an upload waits after its first bytes.</summary>
     public Task? HoldUploads { get; set; }
 
+    /// <summary>Uploads are counted and thrown away: bytes of the last one.</summary>
+    public long? Discarded { get; set; }
+
     public FakeFiles FilesOf(string sandboxId) => _files.GetOrAdd(sandboxId, _ => new FakeFiles());
 
     public Artifact AddArtifact(string user, string sandboxId, string remotePath, byte[] content, Func<Artifact, Artifact>? change = null)
@@ -143,12 +146,15 @@ internal sealed partial class FakeApi
         int read;
         while ((read = await context.Request.Body.ReadAsync(buffer, context.RequestAborted)) > 0)
         {
-            content.Write(buffer, 0, read);
+            if (Discarded is null)
+                content.Write(buffer, 0, read);
+            else
+                Discarded += read;
             if (HoldUploads is { } hold)
                 await hold.WaitAsync(context.RequestAborted);
         }
 
-        if (sizeBytes is not null && sizeBytes != content.Length)
+        if (sizeBytes is not null && sizeBytes != (Discarded ?? content.Length))
             return Error(400, ErrorCodes.UploadSizeMismatch);
         FilesOf(id).Add(path, content.ToArray());
         return Results.Json(new UploadedFile(FilesOf(id).Stat(path), Convert.ToHexStringLower(SHA256.HashData(content.ToArray()))));

@@ -75,6 +75,34 @@ public sealed class FilesTests(DashboardFixture dashboard)
     }
 
     [Fact]
+    public async Task Upload_LargerThanMemoryWouldBear_PassesThroughTheDashboard()
+    {
+        const long Size = 700L * 1024 * 1024;
+        var (sandbox, files) = Start("large");
+        await using var visitor = await OpenAsync("large", sandbox);
+        using var folder = new TemporaryFolder();
+        var path = folder.Write("large.bin", []);
+        using (var file = File.OpenWrite(path))
+            file.SetLength(Size);
+        var before = Math.Max(dashboard.Memory, dashboard.PeakMemory);
+        Api.Discarded = 0;
+        try
+        {
+            await visitor.Page.Locator("[data-upload-input]").SetInputFilesAsync(path);
+            await visitor.Page.Locator(".upload.done").WaitForAsync(new() { Timeout = 120_000 });
+
+            Assert.Equal(Size, Api.Discarded);
+        }
+        finally
+        {
+            Api.Discarded = null;
+        }
+
+        Assert.True(files.Has("/workspace/large.bin"));
+        Assert.InRange(dashboard.PeakMemory - before, 0, 100 * 1024 * 1024);
+    }
+
+    [Fact]
     public async Task Upload_NameIsTaken_IsReplacedOnlyWhenAsked()
     {
         var (sandbox, files) = Start("replace");
