@@ -13,7 +13,7 @@ internal sealed class DashboardTelemetry
         var meter = meters.Create("CrowNest.Dashboard");
         _signIns = meter.CreateCounter<long>("crownest.dashboard.sign_ins", "{sign_in}", "Redeemed or refused sign-in links.");
         _followedCommands = meter.CreateUpDownCounter<long>(
-            "crownest.dashboard.followed_commands", "{command}", "Command pages that are following live output.");
+            "crownest.dashboard.followed_commands", "{command}", "Pages of commands and runs that are following live output.");
     }
 
     public void SignIn(string outcome) => _signIns.Add(1, new KeyValuePair<string, object?>("outcome", outcome));

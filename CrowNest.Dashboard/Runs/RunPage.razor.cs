@@ -14,6 +14,7 @@ public partial class RunPage : LivePage
     private List<Artifact> _artifacts = [];
     private WorkspaceRun? _run;
     private WorkspaceRunEvidence? _evidence;
+    private CrowNestApiException? _evidenceError;
     private RunFollower? _follower;
     private ElementReference _output;
 
@@ -46,14 +47,16 @@ public partial class RunPage : LivePage
             return;
         var id = Id;
         var run = await api.WorkspaceRuns.GetAsync(id, cancellationToken);
-        await LearnArtifactsAsync(api, cancellationToken);
-        var evidence = _evidence;
-        if (run.EvidenceAvailable && evidence is not { CleanupStatus: not WorkspaceRunCleanup.Pending })
-            evidence = await api.WorkspaceRuns.GetEvidenceAsync(id, cancellationToken);
-        // Last, and together: whoever sees the run must find its frame rendered.
+        if (id != Id)
+            return;
         // What was asked for before the terminal event came must not undo it.
-        if (id == Id && (!IsFinal || WorkspaceRunStatus.IsFinal(run.Status)))
-            (_run, _evidence) = (run, evidence);
+        if (!IsFinal || WorkspaceRunStatus.IsFinal(run.Status))
+            _run = run;
+        // Whoever sees the run must find its frame rendered.
+        StateHasChanged();
+        await LearnArtifactsAsync(api, cancellationToken);
+        if (run.EvidenceAvailable && _evidence is not { CleanupStatus: not WorkspaceRunCleanup.Pending })
+            await ReadEvidenceAsync(api, id, cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -61,7 +64,7 @@ public partial class RunPage : LivePage
     {
         if (_run is null || _run.Id == Id)
             return;
-        (_run, _evidence, _artifacts) = (null, null, []);
+        (_run, _evidence, _evidenceError, _artifacts) = (null, null, null, []);
         _asked.Clear();
         _gone.Clear();
         await StopFollowingAsync();
@@ -107,6 +110,21 @@ public partial class RunPage : LivePage
 
         StateHasChanged();
     });
+
+    /// <summary>Evidence that cannot be read hides nothing else of the run; it is asked for again.</summary>
+    private async Task ReadEvidenceAsync(CrowNestClient api, string id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var evidence = await api.WorkspaceRuns.GetEvidenceAsync(id, cancellationToken);
+            if (id == Id)
+                (_evidence, _evidenceError) = (evidence, null);
+        }
+        catch (CrowNestApiException exception) when (exception.IsApiAnswer && !IsSessionOver(exception))
+        {
+            _evidenceError = exception;
+        }
+    }
 
     /// <summary>Each artifact is asked for once: it never changes, it only goes.</summary>
     private async Task LearnArtifactsAsync(CrowNestClient api, CancellationToken cancellationToken)

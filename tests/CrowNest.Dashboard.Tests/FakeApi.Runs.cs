@@ -64,6 +64,7 @@ internal sealed partial class FakeApi
         {
             null => NotFound(),
             { Evidence: null } => Error(409, ErrorCodes.Conflict),
+            { IsStoreAway: true } => Error(502, ErrorCodes.DownloadExportFailed),
             _ when format == "jws" => Results.Text(Jws, "application/jose"),
             var run => Results.Json(new WorkspaceRunEvidenceResponse(run.Evidence)),
         });

@@ -18,6 +18,9 @@ internal sealed class FakeRun(string owner, WorkspaceRun run)
 
     public WorkspaceRunEvidence? Evidence { get; set; }
 
+    /// <summary>While true the stored evidence cannot be read.</summary>
+    public bool IsStoreAway { get; set; }
+
     /// <summary>Completes with the next event.</summary>
     public Task Changed
     {

@@ -162,6 +162,25 @@ public sealed class RunsTests(DashboardFixture dashboard)
     }
 
     [Fact]
+    public async Task Run_EvidenceCannotBeRead_IsShownWithoutItUntilItCan()
+    {
+        var run = Api.AddRun("run-store", "true").Enter(WorkspaceRunStatus.Running).Write("done\n");
+        run.IsStoreAway = true;
+        run.End(WorkspaceRunStatus.Succeeded, current => current with { ExitCode = 0 });
+        await using var visitor = await dashboard.NewVisitorAsync("run-store");
+        await visitor.Page.GotoAsync($"/runs/{run.Id}");
+
+        await visitor.Page.GetByText("The evidence could not be read").WaitForAsync();
+        await visitor.Page.Locator(".output-lines .line", new() { HasText = "done" }).WaitForAsync();
+        await visitor.Page.Locator(".status", new() { HasText = "Succeeded" }).WaitForAsync();
+        run.IsStoreAway = false;
+
+        await visitor.Page.GetByText($"\"workspaceRunId\": \"{run.Id}\"").WaitForAsync();
+        Assert.Equal(0, await visitor.Page.GetByText("The evidence could not be read").CountAsync());
+        Assert.Empty(visitor.Complaints);
+    }
+
+    [Fact]
     public async Task Run_FailedAndHostile_SaysWhyAndStaysText()
     {
         const string Attack = "<img src=x onerror=\"document.title='owned'\">\u202E";
