@@ -21,7 +21,8 @@ public sealed partial class WorkspaceRunsClient
     {
         ArgumentNullException.ThrowIfNull(archive);
         if (!archive.CanSeek)
-            throw new ArgumentException("The archive is read twice, for its digest and for its upload: it must be seekable.", nameof(archive));
+            throw new ArgumentException(
+                "The archive is read twice, for its digest and for its upload: it must be seekable.", nameof(archive));
         var start = archive.Position;
         var sha256 = Convert.ToHexStringLower(await SHA256.HashDataAsync(archive, cancellationToken));
         var described = new WorkspaceRunArchive(sha256, archive.Position - start);
@@ -33,7 +34,8 @@ public sealed partial class WorkspaceRunsClient
     /// <param name="archive">A tar in gzip; read from its present position, stays the caller's.</param>
     /// <param name="described">What <see cref="DescribeAsync"/> says of it.</param>
     public Task<WorkspaceRunArchiveResponse> UploadArchiveAsync(
-        string runId, Stream archive, WorkspaceRunArchive described, string? idempotencyKey = null, CancellationToken cancellationToken = default) =>
+        string runId, Stream archive, WorkspaceRunArchive described, string? idempotencyKey = null,
+        CancellationToken cancellationToken = default) =>
         _transport.UploadAsync<WorkspaceRunArchiveResponse>(
             PathOf(runId) + "/archive", archive, Gzip, cancellationToken, IdempotencyKey.Or(idempotencyKey),
             ("x-crownest-archive-sha256", described.Sha256),

@@ -36,7 +36,8 @@ internal static partial class EvidenceEndpoints
     public static void MapEvidenceKeys(this IEndpointRouteBuilder endpoints)
     {
         endpoints.MapGet("/.well-known/jwks.json", ListKeysAsync)
-            .WithOperation("getJwks", "Auth", "Public keys of what this deployment signs", o => o with { Response = typeof(JsonWebKeySet) });
+            .WithOperation("getJwks", "Auth", "Public keys of what this deployment signs",
+                o => o with { Response = typeof(JsonWebKeySet) });
         endpoints.MapGroup("/internal").LoopbackOnly().ExcludeFromDescription()
             .MapPost("/evidence-keys/rotate", RotateAsync).RequireDeploymentSecret();
     }

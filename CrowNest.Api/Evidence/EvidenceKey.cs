@@ -22,7 +22,8 @@ internal static class EvidenceKey
     public static ECDsa Derive(string deploymentSecret, string keyId)
     {
         var seed = HKDF.DeriveKey(
-            HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(deploymentSecret), SeedBytes, info: Encoding.UTF8.GetBytes($"crownest evidence {keyId}"));
+            HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(deploymentSecret), SeedBytes,
+            info: Encoding.UTF8.GetBytes($"crownest evidence {keyId}"));
         var number = new BigInteger(seed, isUnsigned: true, isBigEndian: true) % (Order - 1) + 1;
         var bytes = number.ToByteArray(isUnsigned: true, isBigEndian: true);
         var d = new byte[32];

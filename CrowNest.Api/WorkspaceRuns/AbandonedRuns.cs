@@ -11,8 +11,8 @@ namespace CrowNest.Api.WorkspaceRuns;
 /// conditional, so that they do not disturb each other.
 /// </summary>
 internal sealed partial class AbandonedRuns(
-    NpgsqlDataSource database, WorkspaceRunStore runs, RunEnding ending, IOptions<WorkspaceRunOptions> options, IOptions<FleetOptions> fleet,
-    TimeProvider time, ILogger<AbandonedRuns> logger)
+    NpgsqlDataSource database, WorkspaceRunStore runs, RunEnding ending, IOptions<WorkspaceRunOptions> options,
+    IOptions<FleetOptions> fleet, TimeProvider time, ILogger<AbandonedRuns> logger)
     : BackgroundService
 {
     private const int BatchSize = 100;

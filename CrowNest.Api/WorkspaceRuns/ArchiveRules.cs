@@ -62,7 +62,8 @@ internal static class ArchiveRules
             details["receivedBytes"] = received;
         }
 
-        return new ApiException(ErrorCodes.UploadSizeMismatch, $"The upload does not have the {expected} bytes that were announced.", details);
+        return new ApiException(
+            ErrorCodes.UploadSizeMismatch, $"The upload does not have the {expected} bytes that were announced.", details);
     }
 
     public static ApiException ChecksumMismatch(string expected, string received) => new(

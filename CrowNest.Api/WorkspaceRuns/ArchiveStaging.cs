@@ -20,7 +20,8 @@ internal sealed class ArchiveStaging(
 
         var now = time.GetUtcNow();
         var row = await transfers.InsertAsync(
-            Ids.New(Ids.Upload), run.Id, announced.Sha256, announced.SizeBytes, now, now + options.Value.TransferLifetime, cancellationToken);
+            Ids.New(Ids.Upload), run.Id, announced.Sha256, announced.SizeBytes, now,
+            now + options.Value.TransferLifetime, cancellationToken);
         return ToTransfer(row);
     }
 
@@ -33,7 +34,9 @@ internal sealed class ArchiveStaging(
         ArchiveRules.CheckLength(context.Request, transfer.SizeBytes, options.Value.MaxArchiveBytes);
         var (key, digest) = await upload.StoreAsync(run, context, transfer.SizeBytes, sha256: null);
         var until = time.GetUtcNow() + options.Value.TransferLifetime;
-        if (await transfers.MarkUploadedAsync(uploadId, key, digest.Sha256, digest.Length, began, until, CancellationToken.None) is { } replaced)
+        var replaced = await transfers.MarkUploadedAsync(
+            uploadId, key, digest.Sha256, digest.Length, began, until, CancellationToken.None);
+        if (replaced is not null)
         {
             if (replaced.Length > 0)
             {

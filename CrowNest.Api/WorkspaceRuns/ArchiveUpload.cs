@@ -32,7 +32,8 @@ internal sealed partial class ArchiveUpload(
 
     /// <summary>Stores the request's body under a new key.</summary>
     /// <param name="sha256">Digest that it must have, or null.</param>
-    public async Task<(string Key, ObjectDigest Digest)> StoreAsync(WorkspaceRunRow run, HttpContext context, long sizeBytes, string? sha256)
+    public async Task<(string Key, ObjectDigest Digest)> StoreAsync(
+        WorkspaceRunRow run, HttpContext context, long sizeBytes, string? sha256)
     {
         var key = ObjectKey.RunArchive(run.OrgId, run.Id, Ids.New("up"));
         await using var content = new ArchiveContent(context, transfers, sizeBytes, sha256)
@@ -64,7 +65,9 @@ internal sealed partial class ArchiveUpload(
         WorkspaceRunEvent[] told =
             tellProgress ? [RunTold.Progress(archive.SizeBytes, archive.SizeBytes, now), uploaded] : [uploaded];
         // The bytes are here: whether the client still waits changes nothing.
-        if (await runs.MarkArchiveUploadedAsync(run.Id, archive.Sha256, archive.SizeBytes, key, now, told, CancellationToken.None) is { } row)
+        var row = await runs.MarkArchiveUploadedAsync(
+            run.Id, archive.Sha256, archive.SizeBytes, key, now, told, CancellationToken.None);
+        if (row is not null)
         {
             await notices.ChangedAsync(run.Id);
             return row;
@@ -91,7 +94,7 @@ internal sealed partial class ArchiveUpload(
         }
     }
 
-    /// <summary>Removes bytes that nothing names any more; what storage does not let go now goes with <see cref="ArchiveRemoval"/>.</summary>
+    /// <summary>Removes bytes that nothing names any more; what storage keeps now goes with <see cref="ArchiveRemoval"/>.</summary>
     public async Task RemoveAsync(string key)
     {
         try

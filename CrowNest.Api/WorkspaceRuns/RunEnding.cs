@@ -8,8 +8,8 @@ namespace CrowNest.Api.WorkspaceRuns;
 
 /// <summary>Ends runs that no worker carries: canceled before their start, never uploaded, or lost with their worker.</summary>
 internal sealed partial class RunEnding(
-    WorkspaceRunStore runs, SandboxStore sandboxes, RunClosing closing, RunNotices notices, IHostApplicationLifetime lifetime, TimeProvider time,
-    ILogger<RunEnding> logger)
+    WorkspaceRunStore runs, SandboxStore sandboxes, RunClosing closing, RunNotices notices, IHostApplicationLifetime lifetime,
+    TimeProvider time, ILogger<RunEnding> logger)
 {
     /// <summary>How long a cancel waits for the evidence; a store that is slower does not hold its caller up.</summary>
     private static readonly TimeSpan CancelWait = TimeSpan.FromSeconds(2);

@@ -23,7 +23,8 @@ internal static class WorkspaceRunEndpoints
 
     public static IServiceCollection AddWorkspaceRuns(this IServiceCollection services)
     {
-        services.AddOptions<WorkspaceRunOptions>().BindConfiguration(WorkspaceRunOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptions<WorkspaceRunOptions>().BindConfiguration(WorkspaceRunOptions.Section)
+            .ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<RunNotices>();
         services.AddSingleton<RunCreation>();
         services.AddSingleton<RunControl>();
@@ -214,5 +215,6 @@ internal static class WorkspaceRunEndpoints
         return new WorkspaceRunArchiveResponse(run.Archive!, run);
     }
 
-    private static JsonHttpResult<T> Created<T>(T body) => TypedResults.Json(body, CrowNestJson.Options, statusCode: StatusCodes.Status201Created);
+    private static JsonHttpResult<T> Created<T>(T body) =>
+        TypedResults.Json(body, CrowNestJson.Options, statusCode: StatusCodes.Status201Created);
 }

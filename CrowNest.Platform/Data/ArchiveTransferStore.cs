@@ -10,7 +10,8 @@ public sealed class ArchiveTransferStore(NpgsqlDataSource database)
         "u.id, u.run_id, u.status, u.sha256, u.size_bytes, u.object_key, u.received_sha256, u.received_bytes, u.created_at, u.expires_at";
 
     public async Task<ArchiveTransferRow> InsertAsync(
-        string id, string runId, string sha256, long sizeBytes, DateTimeOffset now, DateTimeOffset expiresAt, CancellationToken cancellationToken)
+        string id, string runId, string sha256, long sizeBytes, DateTimeOffset now, DateTimeOffset expiresAt,
+        CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand($"""
             WITH superseded AS (
@@ -42,7 +43,8 @@ public sealed class ArchiveTransferStore(NpgsqlDataSource database)
     /// <param name="until">They wait until then at least.</param>
     /// <returns>Key of the object that they replace, empty when there was none; null: the transfer is not open any more.</returns>
     public async Task<string?> MarkUploadedAsync(
-        string id, string objectKey, string sha256, long bytes, DateTimeOffset began, DateTimeOffset until, CancellationToken cancellationToken)
+        string id, string objectKey, string sha256, long bytes, DateTimeOffset began, DateTimeOffset until,
+        CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand($"""
             WITH old AS (SELECT id, object_key FROM archive_transfers WHERE id = @id FOR UPDATE)
@@ -62,7 +64,7 @@ public sealed class ArchiveTransferStore(NpgsqlDataSource database)
         return (string?)await sql.ExecuteScalarAsync(cancellationToken);
     }
 
-    /// <summary>Its bytes are to be the run's archive and are not replaced any more. false: they are others by now, or it is not open.</summary>
+    /// <summary>Its bytes are to be the run's archive and are not replaced any more. false: others came, or it is not open.</summary>
     public async Task<bool> MarkFinalizedAsync(string id, string objectKey, CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand($"""
@@ -74,11 +76,12 @@ public sealed class ArchiveTransferStore(NpgsqlDataSource database)
         return await sql.ExecuteNonQueryAsync(cancellationToken) == 1;
     }
 
-    /// <summary>Those of the given objects that something needs: a run that is not long closed, or an upload that may yet be finalized.</summary>
+    /// <summary>Those of the objects that something needs: a run not long closed, or an upload that may yet be finalized.</summary>
     /// <param name="runIds">The runs that the keys name.</param>
     /// <param name="closedAfter">Archives of runs that were closed later are needed.</param>
     public async Task<HashSet<string>> ListNeededAsync(
-        IReadOnlyCollection<string> keys, IReadOnlyCollection<string> runIds, DateTimeOffset now, DateTimeOffset closedAfter, CancellationToken cancellationToken)
+        IReadOnlyCollection<string> keys, IReadOnlyCollection<string> runIds, DateTimeOffset now, DateTimeOffset closedAfter,
+        CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand($"""
             SELECT archive_key FROM workspace_runs WHERE id = ANY(@runs) AND archive_key = ANY(@keys)

@@ -20,7 +20,8 @@ public sealed class WorkspaceRunTests
 
         await runs.CreateAsync(new() { Command = "true", KeepSandbox = true }, "key-1");
         await runs.GetAsync(RunId);
-        await runs.ListAsync(new() { Status = "failed", ProjectId = "prj_1", Metadata = new Dictionary<string, string> { ["a.b"] = "c d" }, Limit = 5 });
+        await runs.ListAsync(
+            new() { Status = "failed", ProjectId = "prj_1", Metadata = new Dictionary<string, string> { ["a.b"] = "c d" }, Limit = 5 });
         Assert.Equal(described.Sha256, (await runs.UploadArchiveAsync(RunId, archive, described)).Archive.Sha256);
         archive.Position = 1;
         var transfer = await runs.CreateArchiveTransferAsync(RunId, described);
@@ -48,7 +49,8 @@ public sealed class WorkspaceRunTests
                 seen[3].Headers["Content-Length"], seen[3].Body));
         Assert.Equal(
             ("Bearer cn_live_test", "archive", "application/gzip", "7", "yes"),
-            (seen[5].Headers["Authorization"], seen[5].Body, seen[5].Headers["Content-Type"], seen[5].Headers["Content-Length"], seen[5].Headers["x-extra"]));
+            (seen[5].Headers["Authorization"], seen[5].Body, seen[5].Headers["Content-Type"],
+                seen[5].Headers["Content-Length"], seen[5].Headers["x-extra"]));
         Assert.Contains("\"uploadId\":\"upl_1\"", seen[6].Body, StringComparison.Ordinal);
         Assert.All(new[] { 3, 4, 6, 7, 8 }, n => Assert.True(seen[n].Headers.ContainsKey("Idempotency-Key")));
         Assert.Equal(("", ""), (seen[7].Body, seen[8].Body));
@@ -166,7 +168,8 @@ public sealed class WorkspaceRunTests
     {
         var evidence = $$"""
             {"evidence":{"workspaceRunId":"{{RunId}}","orgId":"org_1","projectId":"prj_1","status":"succeeded","command":"true",
-            "createdAt":"2026-11-22T10:00:00.000Z","metadata":{},"artifactErrors":[],"artifactIds":[],"envKeys":[],"cleanupStatus":"succeeded",
+            "createdAt":"2026-11-22T10:00:00.000Z","metadata":{},"artifactErrors":[],"artifactIds":[],"envKeys":[],
+            "cleanupStatus":"succeeded",
             "orchestrationSucceeded":true,"templateId":"tpl_base","templateSlug":"base","templateVersion":"1","templateVersionId":"tplv_1",
             "artifacts":[],"terminalEvent":{"seq":9,"createdAt":"2026-11-22T10:00:00.000Z","status":"succeeded" },"later":{"x":1} } }
             """;
@@ -179,7 +182,8 @@ public sealed class WorkspaceRunTests
 
     private static string Run(string status = "awaiting_archive") => $$"""
         {"id":"{{RunId}}","orgId":"org_1","projectId":"prj_1","status":"{{status}}","command":"true","keepSandbox":false,"metadata":{},
-        "templateId":"tpl_base","templateSlug":"base","templateVersion":"1","templateVersionId":"tplv_1","createdAt":"2026-11-22T10:00:00.000Z",
+        "templateId":"tpl_base","templateSlug":"base","templateVersion":"1","templateVersionId":"tplv_1",
+        "createdAt":"2026-11-22T10:00:00.000Z",
         "timeoutMs":1000,"envKeys":[],"evidenceAvailable":false}
         """.ReplaceLineEndings("");
 

@@ -51,7 +51,8 @@ public sealed class AbandonedRunTests(ResourceFixture fixture) : IClassFixture<R
         using var started = await tenant.PostAsync(id, "start");
         await using var database = NpgsqlDataSource.Create(fixture.Database.ConnectionString);
         var lost = Ids.New(Ids.Worker);
-        await new WorkerStore(database).RenewLeaseAsync(lost, "http://127.0.0.1:1", "runc", DateTimeOffset.UtcNow, TimeSpan.FromMinutes(1), default);
+        await new WorkerStore(database).RenewLeaseAsync(
+            lost, "http://127.0.0.1:1", "runc", DateTimeOffset.UtcNow, TimeSpan.FromMinutes(1), default);
         var worker = new TestRunWorker(fixture.Api.Services, lost);
         await worker.ClaimAsync(id);
         // In a sandbox of a node that lives: that one is told to destroy it.
@@ -93,7 +94,8 @@ public sealed class AbandonedRunTests(ResourceFixture fixture) : IClassFixture<R
         await SweptAsync(tenant, stuck);
     }
 
-    private Task<int> AgeAsync(string id, string set) => fixture.Database.ExecuteAsync($"UPDATE workspace_runs SET {set} WHERE id = '{id}'");
+    private Task<int> AgeAsync(string id, string set) =>
+        fixture.Database.ExecuteAsync($"UPDATE workspace_runs SET {set} WHERE id = '{id}'");
 
     private async Task SweptAsync(Tenant tenant, string id)
     {

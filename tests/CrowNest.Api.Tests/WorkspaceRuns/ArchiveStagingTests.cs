@@ -43,7 +43,8 @@ public sealed class ArchiveStagingTests(ResourceFixture fixture) : IClassFixture
             (body.GetProperty("archive").Text("sha256"), body.GetProperty("archive").Number("sizeBytes")));
         Assert.Equal("archive_uploaded", body.GetProperty("workspaceRun").Text("status"));
         Assert.Equal(RunCalls.Digest(bytes), RunCalls.Digest(await File.ReadAllBytesAsync(Assert.Single(tenant.Objects(id)))));
-        var progress = (await tenant.EventsAsync(id)).Where(e => e.Text("type") == "archive_progress").Select(e => e.Number("receivedBytes")).ToList();
+        var progress = (await tenant.EventsAsync(id)).Where(e => e.Text("type") == "archive_progress")
+            .Select(e => e.Number("receivedBytes")).ToList();
         Assert.InRange(progress.Count, 2, 5);
         Assert.Equal(progress.Order(), progress);
         Assert.Equal(bytes.Length, progress[^1]);
@@ -56,7 +57,9 @@ public sealed class ArchiveStagingTests(ResourceFixture fixture) : IClassFixture
         var tenant = await fixture.TenantAsync(api: api);
         var id = await tenant.RunAsync();
         var transfer = (await AnnounceAsync(tenant, id, RunCalls.Archive()).JsonAsync()).GetProperty("transfer");
-        Assert.StartsWith($"https://example.com/crownest/v1/workspace-runs/{id}/archive-transfer/upl_", transfer.Text("uploadUrl"), StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"https://example.com/crownest/v1/workspace-runs/{id}/archive-transfer/upl_",
+            transfer.Text("uploadUrl"), StringComparison.Ordinal);
         using var sent = await tenant.Http.PutAsync(
             new Uri(new Uri(transfer.Text("uploadUrl")!).AbsolutePath, UriKind.Relative), new ByteArrayContent(new byte[1000]));
         Assert.Equal(204, (int)sent.StatusCode);
@@ -74,7 +77,8 @@ public sealed class ArchiveStagingTests(ResourceFixture fixture) : IClassFixture
         var tenant = await fixture.TenantAsync();
         var id = await tenant.RunAsync();
         using var content = new StringContent(body.Replace("HEX", new string('a', 64), StringComparison.Ordinal));
-        var error = await tenant.Http.PostAsync(new Uri($"/v1/workspace-runs/{id}/archive-transfer", UriKind.Relative), content).ErrorAsync(status, code);
+        var error = await tenant.Http.PostAsync(new Uri($"/v1/workspace-runs/{id}/archive-transfer", UriKind.Relative), content)
+            .ErrorAsync(status, code);
         Assert.Equal(field, field is null ? null : error.GetProperty("details").Text("field"));
     }
 
@@ -131,11 +135,13 @@ public sealed class ArchiveStagingTests(ResourceFixture fixture) : IClassFixture
         foreach (var unknown in new[] { "upl_unknown", "nonsense", await OtherTransferAsync(tenant) })
         {
             await FinalizeAsync(tenant, id, transfer, bytes, uploadId: unknown).ErrorAsync(404, "upload_not_found");
-            await tenant.Http.PutAsync(new Uri($"/v1/workspace-runs/{id}/archive-transfer/{unknown}", UriKind.Relative), new ByteArrayContent(bytes))
+            await tenant.Http.PutAsync(
+                    new Uri($"/v1/workspace-runs/{id}/archive-transfer/{unknown}", UriKind.Relative), new ByteArrayContent(bytes))
                 .ErrorAsync(404, "upload_not_found");
         }
 
-        var error = await tenant.Http.PostAsJsonAsync($"/v1/workspace-runs/{id}/archive/finalize", new { sha256 = RunCalls.Digest(bytes), sizeBytes = 1000 })
+        var error = await tenant.Http.PostAsJsonAsync(
+            $"/v1/workspace-runs/{id}/archive/finalize", new { sha256 = RunCalls.Digest(bytes), sizeBytes = 1000 })
             .ErrorAsync(400, "invalid_request");
         Assert.Equal("uploadId", error.GetProperty("details").Text("field"));
         var first = await FinalizeAsync(tenant, id, transfer, bytes).JsonAsync();
@@ -215,23 +221,25 @@ public sealed class ArchiveStagingTests(ResourceFixture fixture) : IClassFixture
             await objects.PutAsync(orphan, content, bytes.Length, default);
         }
 
-        Assert.Equal((2, 1, 1, 2), (tenant.Objects(kept).Count, tenant.Objects(staged).Count, tenant.Objects(expired).Count, tenant.Objects(ended).Count));
+        Assert.Equal((2, 1, 1, 2), Counts());
         await using var api = fixture.StartApi(
             ("Api:WorkspaceRuns:ArchiveRemovalInterval", "00:00:00.1"), ("Api:WorkspaceRuns:SpareArchives", "00:00:00"),
             ("Api:WorkspaceRuns:KeepArchives", "00:00:00"));
-        await Eventually.HoldsAsync(
-            () => (tenant.Objects(kept).Count, tenant.Objects(staged).Count, tenant.Objects(expired).Count, tenant.Objects(ended).Count) == (1, 1, 0, 1),
-            "what nothing needs is gone");
+        await Eventually.HoldsAsync(() => Counts() == (1, 1, 0, 1), "what nothing needs is gone");
         Assert.Contains("evidence", Assert.Single(tenant.Objects(ended)), StringComparison.Ordinal);
         using var final = await FinalizeAsync(tenant, staged, open, bytes);
         Assert.Equal(200, (int)final.StatusCode);
+
+        (int Kept, int Staged, int Expired, int Ended) Counts() =>
+            (tenant.Objects(kept).Count, tenant.Objects(staged).Count, tenant.Objects(expired).Count, tenant.Objects(ended).Count);
     }
 
     private static async Task<string> OtherTransferAsync(Tenant tenant) =>
         (await AnnounceAsync(tenant, await tenant.RunAsync(), RunCalls.Archive()).JsonAsync()).GetProperty("transfer").Text("id")!;
 
     private static Task<HttpResponseMessage> AnnounceAsync(Tenant tenant, string id, byte[] bytes) =>
-        tenant.Http.PostAsJsonAsync($"/v1/workspace-runs/{id}/archive-transfer", new { sha256 = RunCalls.Digest(bytes), sizeBytes = bytes.Length });
+        tenant.Http.PostAsJsonAsync(
+            $"/v1/workspace-runs/{id}/archive-transfer", new { sha256 = RunCalls.Digest(bytes), sizeBytes = bytes.Length });
 
     private static Task<HttpResponseMessage> SendAsync(Tenant tenant, JsonElement transfer, byte[] bytes, bool chunked = false)
     {

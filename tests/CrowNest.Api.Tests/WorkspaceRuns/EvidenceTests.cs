@@ -33,8 +33,10 @@ public sealed class EvidenceTests(ResourceFixture fixture) : IClassFixture<Resou
         Assert.Equal(id, evidence.Text("workspaceRunId"));
         foreach (var same in new[]
         {
-            "orgId", "projectId", "status", "command", "createdAt", "metadata", "sourceMetadata", "artifactIds", "artifactErrors", "envKeys",
-            "cleanupStatus", "orchestrationSucceeded", "archive", "exitCode", "durationMs", "startedAt", "finishedAt", "timeoutMs", "templateId",
+            "orgId", "projectId", "status", "command", "createdAt", "metadata", "sourceMetadata", "artifactIds", "artifactErrors",
+            "envKeys",
+            "cleanupStatus", "orchestrationSucceeded", "archive", "exitCode", "durationMs", "startedAt", "finishedAt", "timeoutMs",
+            "templateId",
             "templateSlug", "templateVersion", "templateVersionId",
         })
         {
@@ -46,7 +48,8 @@ public sealed class EvidenceTests(ResourceFixture fixture) : IClassFixture<Resou
         Assert.Equal("succeeded", evidence.GetProperty("terminalEvent").Text("status"));
         Assert.Equal(evidence.Text("evidenceSha256"), await RecomputeAsync(evidence));
         // It stays, byte by byte.
-        Assert.Equal(evidence.GetRawText(), (await tenant.GetAsync($"/v1/workspace-runs/{id}/evidence?format=json", "evidence")).GetRawText());
+        Assert.Equal(evidence.GetRawText(),
+            (await tenant.GetAsync($"/v1/workspace-runs/{id}/evidence?format=json", "evidence")).GetRawText());
     }
 
     [Fact]
@@ -116,7 +119,8 @@ public sealed class EvidenceTests(ResourceFixture fixture) : IClassFixture<Resou
         var payload = Verify(jws, keys)!;
         using var evidence = JsonDocument.Parse(payload);
         var plain = await tenant.GetAsync($"/v1/workspace-runs/{id}/evidence", "evidence");
-        Assert.Equal(plain.EnumerateObject().Select(m => $"{m}").Order(), evidence.RootElement.EnumerateObject().Select(m => $"{m}").Order());
+        Assert.Equal(
+            plain.EnumerateObject().Select(m => $"{m}").Order(), evidence.RootElement.EnumerateObject().Select(m => $"{m}").Order());
         using var header = JsonDocument.Parse(Base64Url.DecodeFromChars(jws.Split('.')[0]));
         Assert.Equal(("ES256", "crownest-evidence+jws"), (header.RootElement.Text("alg"), header.RootElement.Text("typ")));
 

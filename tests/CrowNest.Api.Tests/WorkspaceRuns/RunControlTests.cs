@@ -31,7 +31,8 @@ public sealed class RunControlTests(ResourceFixture fixture) : IClassFixture<Res
         var error = await tenant.PostAsync(id, "start").ErrorAsync(409, "conflict");
         Assert.Equal("succeeded", error.GetProperty("details").Text("status"));
         Assert.EndsWith(
-            "archive_uploaded starting extracting running stdout:out collecting succeeded terminal", await tenant.StoryAsync(id), StringComparison.Ordinal);
+            "archive_uploaded starting extracting running stdout:out collecting succeeded terminal",
+            await tenant.StoryAsync(id), StringComparison.Ordinal);
     }
 
     [Theory]
@@ -180,7 +181,8 @@ public sealed class RunControlTests(ResourceFixture fixture) : IClassFixture<Res
             Directory.Move(away, fixture.Database.ObjectsDirectory);
         }
 
-        await Eventually.HoldsAsync(async () => (await tenant.StoryAsync(id)).EndsWith("canceled terminal", StringComparison.Ordinal), "the run is closed");
+        await Eventually.HoldsAsync(
+            async () => (await tenant.StoryAsync(id)).EndsWith("canceled terminal", StringComparison.Ordinal), "the run is closed");
         Assert.Equal("canceled", (await tenant.GetAsync($"/v1/workspace-runs/{id}/evidence", "evidence")).Text("status"));
     }
 }

@@ -62,7 +62,8 @@ public sealed class RunCreateTests(ResourceFixture fixture) : IClassFixture<Reso
         Assert.Equal([new CollectItem("coverage/lcov.info"), new CollectItem("/workspace/a b", "b")], row.Artifacts);
         Assert.True(row.KeepSandbox);
         Assert.Equal(
-            new RunAllowance(25, NetworkPolicy.None, 1, 1024, 30L * 24 * 3600 * 1000, 1024L * 1024 * 1024, 2L * 1024 * 1024 * 1024, 200_000),
+            new RunAllowance(25, NetworkPolicy.None, 1, 1024, 30L * 24 * 3600 * 1000,
+                1024L * 1024 * 1024, 2L * 1024 * 1024 * 1024, 200_000),
             row.Allowance);
     }
 
@@ -130,7 +131,8 @@ public sealed class RunCreateTests(ResourceFixture fixture) : IClassFixture<Reso
         await tenant.CreateRunAsync(new { command = "x", templateVersionId = "tplv_unknown" }).ErrorAsync(404, "not_found");
         using var restricted = await tenant.WithKeyAsync(projectIds: [second]);
         await restricted.PostAsJsonAsync("/v1/workspace-runs", new { command = "x" }).ErrorAsync(403, "forbidden");
-        await restricted.PostAsJsonAsync("/v1/workspace-runs", new { command = "x", projectId = tenant.ProjectId }).ErrorAsync(403, "forbidden");
+        await restricted.PostAsJsonAsync("/v1/workspace-runs", new { command = "x", projectId = tenant.ProjectId })
+            .ErrorAsync(403, "forbidden");
         using var reader = await tenant.WithKeyAsync([Scopes.WorkspaceRunRead]);
         await reader.PostAsJsonAsync("/v1/workspace-runs", new { command = "x" }).ErrorAsync(403, "forbidden");
         using var creator = await tenant.WithKeyAsync([Scopes.WorkspaceRunCreate]);
@@ -159,14 +161,18 @@ public sealed class RunCreateTests(ResourceFixture fixture) : IClassFixture<Reso
         var warm = await tenant.SandboxAsync(new { template = "base", projectId = second, resources = new { cpus = 2, memoryMb = 512 } });
         var id = await tenant.RunAsync(new { command = "x", sandboxId = warm });
         var run = await tenant.ReadRunAsync(id);
-        Assert.Equal((second, "base", ResourceFixture.BaseVersion), (run.Text("projectId"), run.Text("templateSlug"), run.Text("templateVersionId")));
+        Assert.Equal((second, "base", ResourceFixture.BaseVersion),
+            (run.Text("projectId"), run.Text("templateSlug"), run.Text("templateVersionId")));
         Assert.False(run.Has("sandboxId"));
         var allowance = (await fixture.Api.Services.GetRequiredService<WorkspaceRunStore>().FindAsync(id, default))!.Allowance;
         Assert.Equal((2.0, 512), (allowance.Cpus, allowance.MemoryMb));
 
-        await tenant.RunAsync(new { command = "x", sandboxId = warm, projectId = second, template = "base", templateVersionId = ResourceFixture.BaseVersion });
+        await tenant.RunAsync(
+            new { command = "x", sandboxId = warm, projectId = second,
+                template = "base", templateVersionId = run.Text("templateVersionId") });
         await tenant.CreateRunAsync(new { command = "x", sandboxId = warm, projectId = tenant.ProjectId }).ErrorAsync(404, "not_found");
-        var error = await tenant.CreateRunAsync(new { command = "x", sandboxId = warm, template = "python-node" }).ErrorAsync(400, "invalid_request");
+        var error = await tenant.CreateRunAsync(new { command = "x", sandboxId = warm, template = "python-node" })
+            .ErrorAsync(400, "invalid_request");
         Assert.Equal("template", error.GetProperty("details").Text("field"));
         error = await tenant.CreateRunAsync(new { command = "x", sandboxId = warm, templateVersionId = ResourceFixture.Version })
             .ErrorAsync(400, "invalid_request");

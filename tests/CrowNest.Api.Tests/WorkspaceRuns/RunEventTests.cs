@@ -36,7 +36,9 @@ public sealed class RunEventTests(ResourceFixture fixture) : IClassFixture<Resou
         Assert.Equal("""{"data":[],"hasMore":false}""", end.GetRawText());
         var terminal = all[^1].GetProperty("workspaceRun");
         Assert.Equal((await tenant.ReadRunAsync(id)).GetRawText(), terminal.GetRawText());
-        Assert.Equal(("succeeded", 0L, true), (terminal.Text("status"), terminal.Number("exitCode"), terminal.GetProperty("evidenceAvailable").GetBoolean()));
+        Assert.Equal(
+            ("succeeded", 0L, true),
+            (terminal.Text("status"), terminal.Number("exitCode"), terminal.GetProperty("evidenceAvailable").GetBoolean()));
         Assert.Equal("a\0\u001b[1m\ud83d\ude00\n", all.First(e => e.Text("type") == "stdout").Text("data"));
     }
 
@@ -154,7 +156,8 @@ public sealed class RunEventTests(ResourceFixture fixture) : IClassFixture<Resou
         {
             // Now here, now there; each connection is left after some events.
             using var stream = await SseEvents.OpenAsync(
-                turn % 2 == 0 ? tenant.Http : other, $"/v1/workspace-runs/{id}/events?stream=true&afterSeq={(seen.Count == 0 ? 0 : seen[^1])}");
+                turn % 2 == 0 ? tenant.Http : other,
+                $"/v1/workspace-runs/{id}/events?stream=true&afterSeq={(seen.Count == 0 ? 0 : seen[^1])}");
             var last = "";
             for (var n = 0; n < 11 && last != "terminal"; n++)
             {

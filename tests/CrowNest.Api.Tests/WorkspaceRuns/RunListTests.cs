@@ -62,8 +62,10 @@ public sealed class RunListTests(ResourceFixture fixture) : IClassFixture<Resour
     {
         var tenant = await fixture.TenantAsync();
         var second = await fixture.Database.AddProjectAsync(tenant.OrgId);
-        var a = await tenant.RunAsync(new { command = "x", metadata = new Dictionary<string, string> { ["ci.job"] = "codex/1", ["n"] = "a b" } });
-        var b = await tenant.UploadedAsync(new { command = "x", metadata = new Dictionary<string, string> { ["ci.job"] = "codex/1" }, projectId = second });
+        var a = await tenant.RunAsync(
+            new { command = "x", metadata = new Dictionary<string, string> { ["ci.job"] = "codex/1", ["n"] = "a b" } });
+        var b = await tenant.UploadedAsync(
+            new { command = "x", metadata = new Dictionary<string, string> { ["ci.job"] = "codex/1" }, projectId = second });
         var c = await tenant.RunAsync();
         await (await fixture.TenantAsync()).RunAsync();
         Assert.Equal([c, b, a], await ListAsync(tenant, ""));
@@ -76,7 +78,8 @@ public sealed class RunListTests(ResourceFixture fixture) : IClassFixture<Resour
         using var restricted = await tenant.WithKeyAsync(projectIds: [second]);
         var seen = (await restricted.GetAsync(new Uri("/v1/workspace-runs", UriKind.Relative)).JsonAsync()).GetProperty("data");
         Assert.Equal(b, Assert.Single(seen.EnumerateArray()).Text("id"));
-        await restricted.GetAsync(new Uri($"/v1/workspace-runs?projectId={tenant.ProjectId}", UriKind.Relative)).ErrorAsync(403, "forbidden");
+        await restricted.GetAsync(new Uri($"/v1/workspace-runs?projectId={tenant.ProjectId}", UriKind.Relative))
+            .ErrorAsync(403, "forbidden");
     }
 
     [Fact]

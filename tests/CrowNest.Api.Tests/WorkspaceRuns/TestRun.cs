@@ -67,16 +67,19 @@ internal static class RunCalls
     public static Task<HttpResponseMessage> PostAsync(this Tenant tenant, string id, string action) =>
         tenant.Http.PostAsync(new Uri($"/v1/workspace-runs/{id}/{action}", UriKind.Relative), null);
 
-    public static Task<JsonElement> ReadRunAsync(this Tenant tenant, string id) => tenant.GetAsync($"/v1/workspace-runs/{id}", "workspaceRun");
+    public static Task<JsonElement> ReadRunAsync(this Tenant tenant, string id) =>
+        tenant.GetAsync($"/v1/workspace-runs/{id}", "workspaceRun");
 
-    public static Task<HttpResponseMessage> GetAsync(this Tenant tenant, string path) => tenant.Http.GetAsync(new Uri(path, UriKind.Relative));
+    public static Task<HttpResponseMessage> GetAsync(this Tenant tenant, string path) =>
+        tenant.Http.GetAsync(new Uri(path, UriKind.Relative));
 
     /// <summary>Every event of the run.</summary>
     public static async Task<List<JsonElement>> EventsAsync(this Tenant tenant, string id) =>
         [.. (await tenant.GetAsync($"/v1/workspace-runs/{id}/events?limit=500", "data")).EnumerateArray()];
 
     /// <summary>The events without their times, for comparison: <c>status:running</c>, <c>stdout:a</c>, <c>terminal</c>.</summary>
-    public static async Task<string> StoryAsync(this Tenant tenant, string id) => string.Join(' ', (await tenant.EventsAsync(id)).Select(e =>
+    public static async Task<string> StoryAsync(this Tenant tenant, string id) => string.Join(
+        ' ', (await tenant.EventsAsync(id)).Select(e =>
         e.Text("type") switch
         {
             "status" => e.Text("status"),
@@ -87,7 +90,8 @@ internal static class RunCalls
 
     /// <summary>Files of the object store that belong to the run.</summary>
     public static List<string> Objects(this Tenant tenant, string id) => Directory.Exists(tenant.Fixture.Database.ObjectsDirectory)
-        ? [.. Directory.EnumerateFiles(tenant.Fixture.Database.ObjectsDirectory, "*", SearchOption.AllDirectories).Where(f => f.Contains(id, StringComparison.Ordinal))]
+        ? [.. Directory.EnumerateFiles(tenant.Fixture.Database.ObjectsDirectory, "*", SearchOption.AllDirectories)
+                .Where(f => f.Contains(id, StringComparison.Ordinal))]
         : [];
 
     /// <summary>Uploads that have not become objects.</summary>
@@ -102,7 +106,8 @@ internal sealed class TestRunWorker(IServiceProvider services, string workerId)
     private readonly RunClosing _closing = services.GetRequiredService<RunClosing>();
     private readonly RunWakeUps _wakeUps = services.GetRequiredService<RunWakeUps>();
 
-    public static TestRunWorker Of(ResourceFixture fixture, ApiInstance? api = null) => new((api ?? fixture.Api).Services, fixture.Worker.Id);
+    public static TestRunWorker Of(ResourceFixture fixture, ApiInstance? api = null) =>
+        new((api ?? fixture.Api).Services, fixture.Worker.Id);
 
     public async Task ClaimAsync(string id) => Assert.NotNull(await _runs.ClaimAsync(id, workerId, DateTimeOffset.UtcNow, default));
 

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
-/// <summary>What docs/guides/verify-evidence.md tells a verifier to do, on right evidence and on evidence that somebody has worked on.</summary>
+/// <summary>What docs/guides/verify-evidence.md tells a verifier to do, on right and on forged evidence.</summary>
 [Collection(Backends.Name)]
 public sealed partial class VerifyGuideTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
@@ -25,7 +25,8 @@ public sealed partial class VerifyGuideTests(ResourceFixture fixture) : IClassFi
     [Fact]
     public async Task Library_WhereItIsInstalled_BelievesItToo()
     {
-        using var probe = Process.Start("python3", ["-c", "import sys, importlib.util as u; sys.exit(u.find_spec('cryptography') is None)"]);
+        using var probe = Process.Start(
+            "python3", ["-c", "import sys, importlib.util as u; sys.exit(u.find_spec('cryptography') is None)"]);
         await probe.WaitForExitAsync();
         if (probe.ExitCode != 0)
         {
@@ -69,7 +70,8 @@ public sealed partial class VerifyGuideTests(ResourceFixture fixture) : IClassFi
     private async Task<string> HandOverAsync()
     {
         var tenant = await fixture.TenantAsync();
-        var id = await tenant.RunAsync(new { command = "python \u00e4 \u007f \"x\"\t\ud83d\ude00", metadata = new { b = "1", a = "\u20ac" } });
+        var id = await tenant.RunAsync(
+            new { command = "python \u00e4 \u007f \"x\"\t\ud83d\ude00", metadata = new { b = "1", a = "\u20ac" } });
         var bytes = RunCalls.Archive();
         using var uploaded = await tenant.UploadAsync(id, bytes);
         using var started = await tenant.PostAsync(id, "start");
