@@ -17,17 +17,17 @@ public sealed class FilesTests(DashboardFixture dashboard)
     [Fact]
     public async Task Browse_FoldersByKeyboard_LeadsInAndOut()
     {
-        var (sandbox, files) = Start("browse");
+        var (sandbox, files) = dashboard.StartFiles("browse");
         files.Add("/workspace/zoo.txt", "z").Add("/workspace/src").Add("/workspace/src/deep").Add("/workspace/src/deep/a.cs", "class A;");
-        await using var visitor = await OpenAsync("browse", sandbox);
+        await using var visitor = await dashboard.OpenFilesAsync("browse", sandbox);
         var page = visitor.Page;
-        await Row(page, "zoo.txt").WaitForAsync();
+        await FilesPage.Row(page, "zoo.txt").WaitForAsync();
         Assert.Equal(["src/", "zoo.txt"], await page.Locator("tbody .row-link").AllInnerTextsAsync());
         await visitor.ScreenshotAsync("files-light");
 
         await page.GetByRole(AriaRole.Link, new() { Name = "src/" }).PressAsync("Enter");
         await page.GetByRole(AriaRole.Link, new() { Name = "deep/" }).WaitForAsync();
-        await HasFocusAsync(page.Locator(".crumbs [aria-current]"));
+        await FilesPage.HasFocusAsync(page.Locator(".crumbs [aria-current]"));
         await page.Keyboard.PressAsync("Tab");
         await page.Keyboard.PressAsync("Tab");
         await page.Keyboard.PressAsync("Tab");
@@ -36,171 +36,40 @@ public sealed class FilesTests(DashboardFixture dashboard)
         Assert.Equal(["workspace", "src", "deep"], await page.Locator(".crumbs li").AllInnerTextsAsync());
 
         files.Add("/workspace/src/deep/new.cs", "");
-        await Row(page, "new.cs").WaitForAsync();
+        await FilesPage.Row(page, "new.cs").WaitForAsync();
         await page.Locator(".crumbs").GetByRole(AriaRole.Link, new() { Name = "workspace" }).ClickAsync();
-        await Row(page, "zoo.txt").WaitForAsync();
+        await FilesPage.Row(page, "zoo.txt").WaitForAsync();
         await page.GoBackAsync();
-        await Row(page, "new.cs").WaitForAsync();
+        await FilesPage.Row(page, "new.cs").WaitForAsync();
         Assert.Empty(visitor.Complaints);
-    }
-
-    [Fact]
-    public async Task Upload_SeveralFiles_AreSeenAndWhole()
-    {
-        var (sandbox, files) = Start("upload");
-        await using var visitor = await OpenAsync("upload", sandbox);
-        var page = visitor.Page;
-        await page.GetByText("This folder is empty").WaitForAsync();
-        await visitor.ScreenshotAsync("files-empty-light");
-        var big = new byte[40 * 1024 * 1024];
-        Random.Shared.NextBytes(big);
-        const string Odd = "50% & ünïcode#?.txt";
-
-        using var folder = new TemporaryFolder();
-        await page.Locator("[data-upload-input]").SetInputFilesAsync(
-            [folder.Write("big.bin", big), folder.Write(Odd, "content"u8.ToArray()), folder.Write("empty", [])]);
-
-        await Row(page, "big.bin").WaitForAsync(new() { Timeout = 60_000 });
-        await Row(page, Odd).WaitForAsync();
-        await Row(page, "empty").WaitForAsync();
-        Assert.Contains("40.0 MiB", await Row(page, "big.bin").InnerTextAsync(), StringComparison.Ordinal);
-        Assert.Equal(3, await page.Locator(".upload.done").CountAsync());
-        await visitor.ScreenshotAsync("files-uploaded-light");
-        Assert.Equal(big, files.Content("/workspace/big.bin"));
-        Assert.Equal("content", Encoding.UTF8.GetString(files.Content("/workspace/" + Odd)!));
-        Assert.Empty(files.Content("/workspace/empty")!);
-        await page.Locator(".upload").First.GetByRole(AriaRole.Button, new() { Name = "Dismiss" }).ClickAsync();
-        Assert.Equal(2, await page.Locator(".upload").CountAsync());
-        Assert.Empty(visitor.Complaints);
-    }
-
-    [Fact]
-    public async Task Upload_LargerThanMemoryWouldBear_PassesThroughTheDashboard()
-    {
-        const long Size = 700L * 1024 * 1024;
-        var (sandbox, files) = Start("large");
-        await using var visitor = await OpenAsync("large", sandbox);
-        using var folder = new TemporaryFolder();
-        var path = folder.Write("large.bin", []);
-        using (var file = File.OpenWrite(path))
-            file.SetLength(Size);
-        var before = Math.Max(dashboard.Memory, dashboard.PeakMemory);
-        Api.Discarded = 0;
-        try
-        {
-            await visitor.Page.Locator("[data-upload-input]").SetInputFilesAsync(path);
-            await visitor.Page.Locator(".upload.done").WaitForAsync(new() { Timeout = 120_000 });
-
-            Assert.Equal(Size, Api.Discarded);
-        }
-        finally
-        {
-            Api.Discarded = null;
-        }
-
-        Assert.True(files.Has("/workspace/large.bin"));
-        Assert.InRange(dashboard.PeakMemory - before, 0, 100 * 1024 * 1024);
-    }
-
-    [Fact]
-    public async Task Upload_NameIsTaken_IsReplacedOnlyWhenAsked()
-    {
-        var (sandbox, files) = Start("replace");
-        files.Add("/workspace/config.json", "old");
-        await using var visitor = await OpenAsync("replace", sandbox);
-        using var folder = new TemporaryFolder();
-        // More than is read before the refusal: the browser must still hear why.
-        var content = new byte[24 * 1024 * 1024];
-
-        await visitor.Page.Locator("[data-upload-input]").SetInputFilesAsync([folder.Write("config.json", content)]);
-
-        var upload = visitor.Page.Locator(".upload.failed");
-        await upload.GetByText("already there").WaitForAsync();
-        Assert.Contains("file_already_exists", await upload.InnerTextAsync(), StringComparison.Ordinal);
-        Assert.Equal("old", Encoding.UTF8.GetString(files.Content("/workspace/config.json")!));
-        await visitor.ScreenshotAsync("files-replace-light");
-        await upload.GetByRole(AriaRole.Button, new() { Name = "Replace it" }).ClickAsync();
-        await visitor.Page.Locator(".upload.done").WaitForAsync();
-        Assert.Equal(content.Length, files.Content("/workspace/config.json")!.Length);
-        Assert.Empty(visitor.Complaints);
-    }
-
-    [Fact]
-    public async Task Upload_Canceled_LeavesNothing()
-    {
-        var (sandbox, files) = Start("give-up");
-        await using var visitor = await OpenAsync("give-up", sandbox);
-        using var folder = new TemporaryFolder();
-        var hold = new TaskCompletionSource();
-        Api.HoldUploads = hold.Task;
-        try
-        {
-            await visitor.Page.Locator("[data-upload-input]").SetInputFilesAsync([folder.Write("a.bin", new byte[30 * 1024 * 1024])]);
-            await visitor.Page.Locator(".upload-state", new() { HasText = " of 30.0 MiB" }).WaitForAsync();
-            await visitor.ScreenshotAsync("files-uploading-light");
-            await visitor.Page.Locator(".upload").GetByRole(AriaRole.Button, new() { Name = "Cancel" }).ClickAsync();
-            await visitor.Page.Locator(".upload").WaitForAsync(new() { State = WaitForSelectorState.Detached });
-        }
-        finally
-        {
-            Api.HoldUploads = null;
-            hold.SetResult();
-        }
-
-        // The next one goes through, and only that one is there.
-        await visitor.Page.Locator("[data-upload-input]").SetInputFilesAsync([folder.Write("b.bin", [1])]);
-        await Row(visitor.Page, "b.bin").WaitForAsync();
-        Assert.False(files.Has("/workspace/a.bin"));
-    }
-
-    [Fact]
-    public async Task Upload_DroppedOnAFolder_GoesThere()
-    {
-        var (sandbox, files) = Start("drop");
-        files.Add("/workspace/in");
-        await using var visitor = await OpenAsync("drop", sandbox, "/workspace/in");
-        await visitor.Page.GetByText("This folder is empty").WaitForAsync();
-
-        await visitor.Page.EvaluateAsync("""
-            () => {
-              const dropped = new DataTransfer();
-              dropped.items.add(new File(["dropped"], "note.txt"));
-              const area = document.querySelector(".upload-area");
-              for (const type of ["dragover", "drop"])
-                area.dispatchEvent(new DragEvent(type, { dataTransfer: dropped, bubbles: true, cancelable: true }));
-            }
-            """);
-
-        await Row(visitor.Page, "note.txt").WaitForAsync();
-        Assert.Equal("dropped", Encoding.UTF8.GetString(files.Content("/workspace/in/note.txt")!));
     }
 
     [Fact]
     public async Task Folder_NewRenamedAndDeleted_ByKeyboard()
     {
-        var (sandbox, files) = Start("folders");
-        await using var visitor = await OpenAsync("folders", sandbox);
+        var (sandbox, files) = dashboard.StartFiles("folders");
+        await using var visitor = await dashboard.OpenFilesAsync("folders", sandbox);
         var page = visitor.Page;
 
         await page.GetByRole(AriaRole.Button, new() { Name = "New folder" }).PressAsync("Enter");
-        await HasFocusAsync(page.GetByLabel("Name of the new folder"));
+        await FilesPage.HasFocusAsync(page.GetByLabel("Name of the new folder"));
         await page.Keyboard.TypeAsync("results");
         await page.Keyboard.PressAsync("Enter");
-        await Row(page, "results").WaitForAsync();
+        await FilesPage.Row(page, "results").WaitForAsync();
         Assert.True(files.IsFolder("/workspace/results"));
 
-        await Actions(page, "results").PressAsync("Enter");
+        await FilesPage.Actions(page, "results").PressAsync("Enter");
         await page.GetByRole(AriaRole.Button, new() { Name = "Rename" }).PressAsync("Enter");
         var name = page.GetByLabel("New name");
-        await HasFocusAsync(name);
+        await FilesPage.HasFocusAsync(name);
         await visitor.ScreenshotAsync("files-rename-light");
         await name.FillAsync("output");
         await name.PressAsync("Enter");
-        await Row(page, "output").WaitForAsync();
-        await HasFocusAsync(page.Locator(".crumbs [aria-current]"));
+        await FilesPage.Row(page, "output").WaitForAsync();
+        await FilesPage.HasFocusAsync(page.Locator(".crumbs [aria-current]"));
         Assert.False(files.Has("/workspace/results"));
 
-        await Actions(page, "output").ClickAsync();
+        await FilesPage.Actions(page, "output").ClickAsync();
         await page.GetByRole(AriaRole.Button, new() { Name = "Delete", Exact = true }).ClickAsync();
         Assert.True(files.Has("/workspace/output"));
         await visitor.ScreenshotAsync("files-delete-light");
@@ -213,19 +82,19 @@ public sealed class FilesTests(DashboardFixture dashboard)
     [Fact]
     public async Task Actions_Refused_SayWhyInWords()
     {
-        var (sandbox, files) = Start("refusals");
+        var (sandbox, files) = dashboard.StartFiles("refusals");
         files.Add("/workspace/full").Add("/workspace/full/file", "x").Add("/workspace/a.txt", "a").Add("/workspace/b.txt", "b");
-        await using var visitor = await OpenAsync("refusals", sandbox);
+        await using var visitor = await dashboard.OpenFilesAsync("refusals", sandbox);
         var page = visitor.Page;
 
-        await Actions(page, "full").ClickAsync();
+        await FilesPage.Actions(page, "full").ClickAsync();
         await page.GetByRole(AriaRole.Button, new() { Name = "Delete", Exact = true }).ClickAsync();
         await page.GetByRole(AriaRole.Button, new() { Name = "Delete folder" }).ClickAsync();
         await page.GetByText("The folder is not empty").WaitForAsync();
         await page.GetByText("rm -r").WaitForAsync();
         await page.GetByText("directory_not_empty", new() { Exact = true }).WaitForAsync();
 
-        await Actions(page, "a.txt").ClickAsync();
+        await FilesPage.Actions(page, "a.txt").ClickAsync();
         await page.GetByRole(AriaRole.Button, new() { Name = "Rename" }).ClickAsync();
         await page.GetByLabel("New name").FillAsync("b.txt");
         await page.GetByLabel("New name").PressAsync("Enter");
@@ -247,12 +116,12 @@ public sealed class FilesTests(DashboardFixture dashboard)
     [Fact]
     public async Task Download_OfAFile_ComesFromASignedLinkAndLeavesThePage()
     {
-        var (sandbox, files) = Start("download");
+        var (sandbox, files) = dashboard.StartFiles("download");
         files.Add("/workspace/data.csv", "a,b\n1,2\n").Add("/workspace/logs").Add("/workspace/logs/x", "x");
-        await using var visitor = await OpenAsync("download", sandbox);
+        await using var visitor = await dashboard.OpenFilesAsync("download", sandbox);
         var page = visitor.Page;
 
-        await Actions(page, "data.csv").ClickAsync();
+        await FilesPage.Actions(page, "data.csv").ClickAsync();
         var download = await page.RunAndWaitForDownloadAsync(() =>
             page.GetByRole(AriaRole.Button, new() { Name = "Download" }).ClickAsync());
 
@@ -260,8 +129,8 @@ public sealed class FilesTests(DashboardFixture dashboard)
         Assert.StartsWith(Api.Url + "/signed/", download.Url, StringComparison.Ordinal);
         Assert.Equal("a,b\n1,2\n", await File.ReadAllTextAsync(await download.PathAsync()));
         files.Add("/workspace/still-live", "");
-        await Row(page, "still-live").WaitForAsync();
-        await Actions(page, "logs").ClickAsync();
+        await FilesPage.Row(page, "still-live").WaitForAsync();
+        await FilesPage.Actions(page, "logs").ClickAsync();
         var archive = await page.RunAndWaitForDownloadAsync(() =>
             page.GetByRole(AriaRole.Link, new() { Name = "Download .tar.gz" }).ClickAsync());
         Assert.Equal("logs.tar.gz", archive.SuggestedFilename);
@@ -271,14 +140,14 @@ public sealed class FilesTests(DashboardFixture dashboard)
     [Fact]
     public async Task View_TextPictureAndBinary_EachAsItIs()
     {
-        var (sandbox, files) = Start("view");
+        var (sandbox, files) = dashboard.StartFiles("view");
         files.Add("/workspace/app.py", "print('<b>hi</b>')\r\n\tdone\u202E")
             .Add("/workspace/long.log", string.Concat(Enumerable.Repeat("0123456789abcde\n", 20_000)))
             .Add("/workspace/dot.png", Pixel)
             .Add("/workspace/evil.png", "<svg xmlns='http://www.w3.org/2000/svg'><script>document.title='owned'</script></svg>")
             .Add("/workspace/program", [0x7F, (byte)'E', (byte)'L', (byte)'F', 0, 0, 1])
             .Add("/workspace/nothing", "");
-        await using var visitor = await OpenAsync("view", sandbox);
+        await using var visitor = await dashboard.OpenFilesAsync("view", sandbox);
         var page = visitor.Page;
         await page.GetByRole(AriaRole.Link, new() { Name = "app.py" }).ClickAsync();
         Assert.Equal("print('<b>hi</b>')\n\tdone\uFFFD", await page.Locator(".file-text").TextContentAsync());
@@ -316,13 +185,13 @@ public sealed class FilesTests(DashboardFixture dashboard)
             "<img src=x onerror=\"document.title='owned'\">", "two\nlines.txt", "gnp.\u202Eexe", "..%2F..%2Fetc?a=b&c#d", " spaces ",
             new('n', 255), "'\"`${alert(1)}", "\u001b[31mred",
         ];
-        var (sandbox, files) = Start("hostile-names");
+        var (sandbox, files) = dashboard.StartFiles("hostile-names");
         foreach (var name in names)
             files.Add("/workspace/" + name, "content of " + name.Length);
         files.Add("/workspace/fold\ner & <b>").Add("/workspace/fold\ner & <b>/inside", "x");
-        await using var visitor = await OpenAsync("hostile-names", sandbox);
+        await using var visitor = await dashboard.OpenFilesAsync("hostile-names", sandbox);
         var page = visitor.Page;
-        await Row(page, "two^Jlines.txt").WaitForAsync();
+        await FilesPage.Row(page, "two^Jlines.txt").WaitForAsync();
         Assert.Equal(names.Length + 1, await page.Locator("tbody tr").CountAsync());
         Assert.Equal(0, await page.Locator("main img, main b").CountAsync());
         Assert.DoesNotContain("\u202E", await page.Locator("body").InnerTextAsync(), StringComparison.Ordinal);
@@ -338,14 +207,14 @@ public sealed class FilesTests(DashboardFixture dashboard)
             await page.GoBackAsync();
         }
 
-        await Actions(page, "two^Jlines.txt").ClickAsync();
+        await FilesPage.Actions(page, "two^Jlines.txt").ClickAsync();
         await page.GetByRole(AriaRole.Button, new() { Name = "Rename" }).ClickAsync();
         await page.GetByLabel("New name").FillAsync("one-line.txt");
         await page.GetByLabel("New name").PressAsync("Enter");
-        await Row(page, "one-line.txt").WaitForAsync();
+        await FilesPage.Row(page, "one-line.txt").WaitForAsync();
         Assert.False(files.Has("/workspace/two\nlines.txt"));
         await page.GetByRole(AriaRole.Link, new() { Name = "fold^Jer & <b>/" }).ClickAsync();
-        await Row(page, "inside").WaitForAsync();
+        await FilesPage.Row(page, "inside").WaitForAsync();
         await page.Locator("[data-upload-input]").SetInputFilesAsync(
             [new FilePayload { Name = "<i>&#x41;%2e.txt", MimeType = "text/html", Buffer = [1] }]);
         await page.Locator(".upload.done").WaitForAsync();
@@ -357,11 +226,11 @@ public sealed class FilesTests(DashboardFixture dashboard)
     [Fact]
     public async Task Folder_OfThousands_IsShownInParts()
     {
-        var (sandbox, files) = Start("thousands");
+        var (sandbox, files) = dashboard.StartFiles("thousands");
         for (var i = 0; i < 1200; i++)
             files.Add($"/workspace/f{i:d4}", "");
         files.IsTruncated = true;
-        await using var visitor = await OpenAsync("thousands", sandbox);
+        await using var visitor = await dashboard.OpenFilesAsync("thousands", sandbox);
         var rows = visitor.Page.Locator("tbody tr");
 
         await Eventually.HoldsAsync(async () => await rows.CountAsync() == 500, "the first part");
@@ -374,10 +243,10 @@ public sealed class FilesTests(DashboardFixture dashboard)
     [Fact]
     public async Task Sandbox_EndsWhileItsFilesAreShown_SaysThatTheyAreGone()
     {
-        var (sandbox, files) = Start("gone");
+        var (sandbox, files) = dashboard.StartFiles("gone");
         files.Add("/workspace/a", "a");
-        await using var visitor = await OpenAsync("gone", sandbox);
-        await Row(visitor.Page, "a").WaitForAsync();
+        await using var visitor = await dashboard.OpenFilesAsync("gone", sandbox);
+        await FilesPage.Row(visitor.Page, "a").WaitForAsync();
 
         Api.Sandboxes[sandbox.Id] = new OwnedSandbox("gone", sandbox with
         {
@@ -390,66 +259,5 @@ public sealed class FilesTests(DashboardFixture dashboard)
         await visitor.ScreenshotAsync("files-gone-light");
         await visitor.Page.GetByRole(AriaRole.Link, new() { Name = "Artifacts of this sandbox" }).ClickAsync();
         await visitor.Page.GetByText("No artifact of this sandbox is kept").WaitForAsync();
-    }
-
-    [Fact]
-    public async Task Uploads_WithoutSessionOrFromElsewhere_AreRefused()
-    {
-        var (sandbox, files) = Start("outside");
-        await using var stranger = await dashboard.NewVisitorAsync();
-        await using var visitor = await dashboard.NewVisitorAsync("outside");
-        var url = $"/sandboxes/{sandbox.Id}/upload?path=%2Fworkspace%2Fx";
-
-        var anonymous = await stranger.Context.APIRequest.PutAsync(url, new()
-        {
-            Data = "x",
-            MaxRedirects = 0,
-            Headers = new Dictionary<string, string> { ["X-Requested-With"] = "XMLHttpRequest" },
-        });
-        var foreign = await visitor.Context.APIRequest.PutAsync(url, new()
-        {
-            Data = "x",
-            Headers = new Dictionary<string, string> { ["Origin"] = "http://127.0.0.1:1" },
-        });
-
-        Assert.Equal(401, anonymous.Status);
-        Assert.Equal(403, foreign.Status);
-        Assert.False(files.Has("/workspace/x"));
-    }
-
-    internal static Task HasFocusAsync(ILocator element) => Eventually.HoldsAsync(
-        () => element.EvaluateAsync<bool>("e => e === document.activeElement"), $"{element} has the focus");
-
-    private (Sandbox Sandbox, FakeFiles Files) Start(string user)
-    {
-        var sandbox = Api.AddSandbox(user);
-        return (sandbox, Api.FilesOf(sandbox.Id));
-    }
-
-    private async Task<Visitor> OpenAsync(string user, Sandbox sandbox, string? path = null)
-    {
-        var visitor = await dashboard.NewVisitorAsync(user);
-        await visitor.Page.GotoAsync($"/sandboxes/{sandbox.Id}?show=files" + (path is null ? "" : "&path=" + Uri.EscapeDataString(path)));
-        return visitor;
-    }
-
-    private static ILocator Row(IPage page, string name) => page.Locator("tbody tr").Filter(new() { HasText = name }).First;
-
-    private static ILocator Actions(IPage page, string name) =>
-        page.GetByRole(AriaRole.Button, new() { Name = $"Actions for {name}", Exact = true });
-
-    /// <summary>Files on disk for the browser to read.</summary>
-    private sealed class TemporaryFolder : IDisposable
-    {
-        private readonly string _path = Directory.CreateTempSubdirectory("crownest-dashboard-upload-").FullName;
-
-        public string Write(string name, byte[] content)
-        {
-            var path = Path.Combine(_path, name);
-            File.WriteAllBytes(path, content);
-            return path;
-        }
-
-        public void Dispose() => Directory.Delete(_path, recursive: true);
     }
 }
