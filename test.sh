@@ -6,7 +6,7 @@ usage() {
   cat << 'USAGE'
 usage: ./test.sh [--project NAME]... [--filter EXPRESSION] [--no-s3] [--skip-setup] [--keep]
 
-Runs every test project one after the other, then the checks of the template images and of up.sh and down.sh. The last
+Runs every test project, two at a time, then the checks of the template images and of up.sh and down.sh. The last
 line is "N passed, N failed"; the exit code is 0 when nothing failed and something passed.
 
   --project NAME       only this test project: CrowNest.Api.Tests, Api.Tests or api; also "templates" and "stack"
@@ -102,12 +102,15 @@ clean_up() {
   done < <(as_root find "$work" -xdev -name deployment-id -not -path "$work/left/*")
 }
 
+beside=''
 on_exit() {
   local code=$?
   trap - EXIT
   # Not TERM: children would inherit that they ignore it.
   trap '' INT HUP
   trap : TERM
+  # It would start the next project when the one that it runs is ended.
+  [[ -z $beside ]] || kill -KILL "$beside" 2> /dev/null || true
   clean_up > "$results/clean-up.log" 2>&1 || true
   $keep || as_root rm -rf --one-file-system "$work"
   exit "$code"
@@ -235,11 +238,36 @@ await_s3() {
   fi
 }
 
+# In the background: what it counts goes to a file.
+run_beside() {
+  local passed=0 failed=0 skipped=0 ran=0 name
+  for name in "$@"; do run_project "$name"; done
+  printf '%s %s %s %s\n' "$passed" "$failed" "$skipped" "$ran" > "$results/beside.counts"
+}
+
+# Two at a time: the large ones that wait for containers and timers here, the others beside them; what they print comes in one piece.
+alone=() main=() others=()
 for name in "${all[@]}"; do
   wanted "$name" || continue
   if uses_s3 "$name"; then await_s3; fi
-  run_project "$name"
+  case $name in
+    *.EndToEnd) alone+=("$name") ;;
+    *.Agent.Tests | *.Api.Tests | *.Worker.Tests) main+=("$name") ;;
+    *) others+=("$name") ;;
+  esac
 done
+if ((${#others[@]} > 0)); then
+  run_beside "${others[@]}" > "$results/beside.log" 2>&1 < /dev/null & beside=$!
+fi
+for name in ${main[@]+"${main[@]}"}; do run_project "$name"; done
+if [[ -n $beside ]]; then
+  wait "$beside" || true
+  beside=''
+  grep -v '^· ' "$results/beside.log" || true
+  read -r more_passed more_failed more_skipped more_ran < "$results/beside.counts"
+  passed=$((passed + more_passed)) failed=$((failed + more_failed)) skipped=$((skipped + more_skipped)) ran=$((ran + more_ran))
+fi
+for name in ${alone[@]+"${alone[@]}"}; do run_project "$name"; done
 if [[ -z $filter ]]; then
   if wanted templates; then run_script templates "$root/tests/templates/run.sh"; fi
   if wanted stack; then run_script stack "$root/tests/stack/run.sh"; fi

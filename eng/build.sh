@@ -57,10 +57,18 @@ if ! $force && is_built && [[ -e artifacts/bin/CrowNest.AppHost/release/CrowNest
   exit 0
 fi
 
+# One compiler for all projects, of our own: one for each would be compiled anew by the runtime each time. It would outlive us and hold
+# its memory, so it ends with the build.
+compiler=crownest-$$
 build() {
-  # Build servers would outlive us and hold their memory.
-  "$dotnet" build "$target" --configuration Release --nologo --disable-build-servers -p:UseAspire="$use_aspire" -clp:NoSummary -v:minimal
+  local code=0
+  "$dotnet" build "$target" --configuration Release --nologo -nodeReuse:false -p:UseSharedCompilation=true \
+    -p:SharedCompilationId="$compiler" -p:UseRazorBuildServer=false -p:UseAspire="$use_aspire" -clp:NoSummary -v:minimal || code=$?
+  stop_compiler
+  return "$code"
 }
+stop_compiler() { pkill -f -- "-pipename:$compiler" || true; }
+trap stop_compiler EXIT
 # The other flavour's output lies in the same folders.
 case $flavour in
   local) rm -f artifacts/build-*-aspire.stamp ;;
