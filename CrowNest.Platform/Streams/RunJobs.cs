@@ -39,11 +39,12 @@ public sealed class RunJobs(RedisConnection redis) : IDisposable
 
     /// <summary>Jobs that no worker has been given yet, those for this worker alone first.</summary>
     /// <param name="limit">Jobs at most, at least 1.</param>
-    public async Task<IReadOnlyList<RunJob>> ReadAsync(string workerId, int limit)
+    /// <param name="ownOnly">Only those for this worker alone: they need no room for a sandbox.</param>
+    public async Task<IReadOnlyList<RunJob>> ReadAsync(string workerId, int limit, bool ownOnly = false)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(limit);
         var jobs = new List<RunJob>();
-        foreach (var stream in new[] { Stream(workerId), All })
+        foreach (var stream in ownOnly ? [Stream(workerId)] : new[] { Stream(workerId), All })
         {
             if (jobs.Count < limit)
             {

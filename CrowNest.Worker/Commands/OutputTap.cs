@@ -19,8 +19,8 @@ internal sealed class OutputTap(OutputTaps owner, string commandId, TimeProvider
     private readonly AsyncSignal _progress = new();
     private CommandSpool? _spool;
     private SpoolReader? _reader;
-    private long _readBytes;
-    private bool _hasGivenUp;
+    private long _takenBytes;
+    private volatile bool _hasGivenUp;
     private volatile bool _isComplete;
     private volatile bool _isFollowed;
 
@@ -54,12 +54,36 @@ internal sealed class OutputTap(OutputTaps owner, string commandId, TimeProvider
 
             var appended = _spool.AppendedBytes;
             _reader!.Read(records, afterSeq, maxBytes);
-            Volatile.Write(ref _readBytes, records.Count == 0 ? appended : _readBytes + records.Sum(r => (long)r.Payload.Length));
+            if (records.Count > 0)
+            {
+                return true;
+            }
+
+            Volatile.Write(ref _takenBytes, appended);
         }
 
-        _hasGivenUp = false;
-        _progress.Set();
+        OnProgress();
         return true;
+    }
+
+    /// <summary>What was read has been taken: the flood may go on.</summary>
+    public void Take(long bytes)
+    {
+        lock (_lock)
+        {
+            Volatile.Write(ref _takenBytes, _takenBytes + bytes);
+        }
+
+        OnProgress();
+    }
+
+    /// <summary>What was read and not taken is read again.</summary>
+    public void Rewind()
+    {
+        lock (_lock)
+        {
+            _reader?.Rewind();
+        }
     }
 
     /// <summary>The follower leaves.</summary>
@@ -72,7 +96,7 @@ internal sealed class OutputTap(OutputTaps owner, string commandId, TimeProvider
         {
             _spool = spool;
             _reader = new SpoolReader(spool);
-            _readBytes = 0;
+            _takenBytes = 0;
             _isComplete = false;
         }
 
@@ -139,5 +163,11 @@ internal sealed class OutputTap(OutputTaps owner, string commandId, TimeProvider
     /// <summary>Wakes whoever waits for the follower.</summary>
     internal void OnReleased() => _progress.Set();
 
-    private bool IsFarBehind() => _spool is { } spool && spool.AppendedBytes - Volatile.Read(ref _readBytes) > WindowBytes;
+    private void OnProgress()
+    {
+        _hasGivenUp = false;
+        _progress.Set();
+    }
+
+    private bool IsFarBehind() => _spool is { } spool && spool.AppendedBytes - Volatile.Read(ref _takenBytes) > WindowBytes;
 }

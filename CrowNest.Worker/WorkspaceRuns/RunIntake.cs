@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Streams;
 using CrowNest.Worker.Commands;
@@ -120,10 +121,11 @@ internal sealed partial class RunIntake : BackgroundService
     {
         try
         {
-            while (Room() is > 0 and var room)
+            while (_carried.Count < _options.MaxCarried)
             {
-                var jobs = await _jobs.ReadAsync(_node.Id, room);
-                if (jobs.Count == 0)
+                var room = Room();
+                var jobs = await _jobs.ReadAsync(_node.Id, Math.Max(room, 1), ownOnly: room <= 0);
+                if (jobs.Count == 0 && room > 0)
                 {
                     jobs = await _jobs.ReclaimAsync(_node.Id, ReclaimAfter, room);
                 }
@@ -203,7 +205,8 @@ internal sealed partial class RunIntake : BackgroundService
         // One that nobody had room for waits here, says so, and does so for a bounded time.
         var hasWaited = _clock.GetUtcNow() - found.StartedAt > WaitUnclaimed && _carried.Count < _options.MaxCarried;
         var isOurs = found.ClaimedBy == _node.Id;
-        if (!isOurs && ((Room() <= 0 && !hasWaited) || !await _orchestration.CanCarryAsync(found, stopping)))
+        var needsRoom = found is { WarmSandboxId: null, Status: WorkspaceRunStatus.Starting or WorkspaceRunStatus.Extracting };
+        if (!isOurs && ((needsRoom && Room() <= 0 && !hasWaited) || !await _orchestration.CanCarryAsync(found, stopping)))
         {
             return;
         }

@@ -32,9 +32,13 @@ internal sealed partial class RunOutput(
         try
         {
             var began = clock.GetTimestamp();
+            var isFailing = false;
+            var failedAt = 0L;
             while (!run.Row.OutputTruncated)
             {
                 var position = run.Row.OutputSeq;
+                isFailing = isFailing && position == failedAt;
+                failedAt = position;
                 try
                 {
                     if (await FollowSpoolAsync(run, tap, ended, cancellationToken)
@@ -46,7 +50,12 @@ internal sealed partial class RunOutput(
                 catch (Exception exception) when (exception is NpgsqlException or TimeoutException or LogUnavailableException)
                 {
                     began = run.Row.OutputSeq > position ? clock.GetTimestamp() : began;
-                    LogNotRead(exception, run.Id, run.Row.OutputSeq);
+                    if (!isFailing)
+                    {
+                        LogNotRead(exception, run.Id, run.Row.OutputSeq);
+                    }
+
+                    isFailing = true;
                     if (exception is LogUnavailableException && clock.GetElapsedTime(began) > options.Value.Runs.StoragePatience)
                     {
                         await CutAsync(run, cancellationToken);
@@ -70,6 +79,7 @@ internal sealed partial class RunOutput(
     {
         var records = new List<LogRecord>();
         long? appendedAt = null;
+        tap.Rewind();
         while (true)
         {
             var changed = tap.Changed;
@@ -89,8 +99,10 @@ internal sealed partial class RunOutput(
                         return true;
                     }
 
+                    var bytes = records.Sum(r => (long)r.Payload.Length);
+                    tap.Take(bytes);
                     // A flood has no time to lose.
-                    appendedAt = records.Sum(r => (long)r.Payload.Length) < BatchBytes / 2 ? clock.GetTimestamp() : null;
+                    appendedAt = bytes < BatchBytes / 2 ? clock.GetTimestamp() : null;
                     continue;
                 }
 

@@ -239,4 +239,15 @@ public sealed class RunLifeTests(BackingServices backing)
         var output = (await node.RunEventsAsync(row.Id)).Output();
         Assert.Equal(string.Concat(Enumerable.Range(1, 3_000_000).Select(n => $"{n}\n")), output);
     }
+
+    [Fact]
+    public async Task Node_Full_WarmRunNeedsNoRoom()
+    {
+        await using var node = await TestNode.StartAsync(backing, ("Capacity", "1"));
+        var (sandbox, _) = await node.CreateAsync();
+
+        var row = await node.RunAsync(new TestRun("true") { WarmSandboxId = sandbox });
+
+        Assert.Equal(WorkspaceRunStatus.Succeeded, row.Status);
+    }
 }

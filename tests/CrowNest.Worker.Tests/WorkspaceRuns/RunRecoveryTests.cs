@@ -219,6 +219,46 @@ public sealed class RunRecoveryTests(BackingServices backing)
     }
 
     [Fact]
+    public async Task Postgres_AwayForAMomentWhileItPrints_NothingIsMissing()
+    {
+        await using var node = await TestNode.StartAsync(backing, relayed: true);
+        var id = await node.StartRunAsync(new TestRun(Bursts));
+        foreach (var burst in new[] { "\n2-", "\n6-", "\n12-" })
+        {
+            await Eventually.HoldsAsync(
+                async () => (await node.RunEventsAsync(id)).Output().Contains(burst, StringComparison.Ordinal), "a burst", NodeRuns.Patience);
+            node.Relay!.Cut();
+            await Task.WhenAny(node.RunEndsAsync(id), Task.Delay(300));
+            node.Relay.Restore();
+        }
+
+        var row = await node.RunEndsAsync(id);
+        Assert.Equal((WorkspaceRunStatus.Succeeded, false), (row.Status, row.OutputTruncated));
+        Assert.Equal(BurstsOutput, (await node.RunEventsAsync(id)).Output());
+        await node.CheckEndAsync(row);
+    }
+
+    [Fact]
+    public async Task Postgres_AwayDuringAFlood_CommandEndsAndItsOutputIsCut()
+    {
+        await using var node = await TestNode.StartAsync(backing, relayed: true);
+        var id = await node.StartRunAsync(new TestRun("echo on; until [ -e go ]; do sleep 0.1; done; seq 1 3000000; touch done"));
+        await Eventually.HoldsAsync(async () => (await node.RunEventsAsync(id)).Output() == "on\n", "it prints", NodeRuns.Patience);
+        var sandbox = (await node.RunRowAsync(id)).SandboxId!;
+
+        node.Relay!.Cut();
+        var (ended, _) = await node.ExecAsync(sandbox, "touch go; until [ -e done ]; do sleep 0.1; done");
+        Assert.Equal(0, ended);
+        node.Relay.Restore();
+
+        var row = await node.RunEndsAsync(id);
+        Assert.Equal((WorkspaceRunStatus.Succeeded, true), (row.Status, row.OutputTruncated));
+        var expected = "on\n" + string.Concat(Enumerable.Range(1, 3_000_000).Select(n => $"{n}\n"));
+        Assert.StartsWith((await node.RunEventsAsync(id)).Output(), expected, StringComparison.Ordinal);
+        Assert.True((await node.CheckEndAsync(row)).OutputTruncated);
+    }
+
+    [Fact]
     public async Task Worker_DeadForGood_AnotherTakesItsRuns()
     {
         var settings = new[] { ("LeaseSeconds", "3") };
