@@ -91,7 +91,8 @@ public sealed class RunJobs(RedisConnection redis) : IDisposable
     }
 
     /// <summary>Hears of new jobs; dispose the subscription when done.</summary>
-    public Task<WakeUpSubscription> SubscribeAsync(CancellationToken cancellationToken) => _wakeUps.SubscribeAsync(Channel, cancellationToken);
+    public Task<WakeUpSubscription> SubscribeAsync(CancellationToken cancellationToken) =>
+        _wakeUps.SubscribeAsync(Channel, cancellationToken);
 
     public void Dispose() => _wakeUps.Dispose();
 

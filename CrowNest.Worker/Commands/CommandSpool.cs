@@ -76,12 +76,12 @@ internal sealed class CommandSpool : IDisposable
         }
     }
 
-    /// <summary>Segments from the oldest on, for a reader.</summary>
+    /// <summary>Segments from the oldest on, for a reader; none once it is closed.</summary>
     internal SpoolSegment[] Segments()
     {
         lock (_lock)
         {
-            return [.. _segments];
+            return _isDisposed ? [] : [.. _segments];
         }
     }
 

@@ -81,6 +81,8 @@ internal sealed partial class FinishedLogs(
             stopping.ThrowIfCancellationRequested();
             await ExpireAsync(final.Id);
             await output.Tap.WhenReleasedAsync(stopping);
+            // Who comes from now on finds no spool, and reads the stored log.
+            output.Tap.Unbind(output.Spool);
             output.Spool.Delete();
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)

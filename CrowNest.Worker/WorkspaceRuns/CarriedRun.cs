@@ -8,7 +8,8 @@ namespace CrowNest.Worker.WorkspaceRuns;
 /// A run in the hands of this worker: its row as last seen, and every change of it. A change that finds the run moved on throws
 /// <see cref="RunMovedException"/>; every other one wakes the run's followers.
 /// </summary>
-internal sealed class CarriedRun(WorkspaceRunRow row, string workerId, WorkspaceRunStore store, RunWakeUps wakeUps, TimeProvider clock) : IDisposable
+internal sealed class CarriedRun(WorkspaceRunRow row, string workerId, WorkspaceRunStore store, RunWakeUps wakeUps, TimeProvider clock)
+    : IDisposable
 {
     private readonly CancellationTokenSource _interrupted = new();
 

@@ -35,7 +35,8 @@ internal sealed partial class RunCollection(
         {
             while (Done(run) < entries.Count)
             {
-                await run.AddNotCollectedAsync(Failed(entries[Done(run)], "The sandbox was gone before the file could be exported."), cancellationToken);
+                await run.AddNotCollectedAsync(
+                    Failed(entries[Done(run)], "The sandbox was gone before the file could be exported."), cancellationToken);
             }
 
             throw new RunFailedException(WorkspaceRunFailure.InternalError, "The sandbox was lost before its files were collected.");

@@ -6,8 +6,8 @@ using CrowNest.Platform.WorkspaceRuns;
 namespace CrowNest.Worker.WorkspaceRuns;
 
 /// <summary>
-/// The end of a run: evidence and final status, cleanup, <c>terminal</c>, and then away with the archive. While the object store is away the
-/// run waits, says so, and tries for ever: without evidence there is no end.
+/// The end of a run: evidence and final status, cleanup, <c>terminal</c>, and then away with the archive. While the object store is away
+/// the run waits, says so, and tries for ever: without evidence there is no end.
 /// </summary>
 internal sealed partial class RunEnding(
     RunClosing closing, RunCommand command, RunSandboxes sandboxes, IObjectStore objects, TimeProvider clock, ILogger<RunEnding> logger)

@@ -38,7 +38,8 @@ internal sealed partial class RunExtraction(
                 LogExtracted(run.Id, extracted.Entries, extracted.Bytes, elapsed.TotalMilliseconds);
                 return;
             }
-            catch (ObjectStoreException failure) when (!failure.IsDamaged && clock.GetElapsedTime(began) < options.Value.Runs.StoragePatience)
+            catch (ObjectStoreException failure) when (
+                !failure.IsDamaged && clock.GetElapsedTime(began) < options.Value.Runs.StoragePatience)
             {
                 LogStorageAway(failure, run.Id);
                 await run.TellAsync("The archive can not be read from storage now; it is tried again.", cancellationToken);
@@ -47,7 +48,8 @@ internal sealed partial class RunExtraction(
             {
                 throw new RunFailedException(
                     WorkspaceRunFailure.InternalError,
-                    failure.IsDamaged ? "The stored archive is not what was uploaded." : "The archive can not be read from storage.", failure);
+                    failure.IsDamaged ? "The stored archive is not what was uploaded." : "The archive can not be read from storage.",
+                    failure);
             }
             catch (AgentUnavailableException failure) when (++silences < MaxSilences && !failure.BrokeProtocol)
             {

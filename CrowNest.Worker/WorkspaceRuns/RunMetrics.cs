@@ -9,7 +9,7 @@ internal static class RunMetrics
     public static readonly Histogram<double> Duration = Telemetry.Meter.CreateHistogram<double>(
         "crownest.run.duration", "ms", "From the start of a workspace run until it was final.");
 
-    /// <summary>Tag <c>stage</c>: <c>sandbox</c>, <c>extract</c>, <c>command</c>, <c>collect</c>, <c>evidence</c> or <c>cleanup</c>.</summary>
+    /// <summary>Tag <c>stage</c>: <c>sandbox</c>, <c>extract</c>, <c>command</c>, <c>collect</c>, <c>evidence</c>, <c>cleanup</c>.</summary>
     public static readonly Histogram<double> StageDuration = Telemetry.Meter.CreateHistogram<double>(
         "crownest.run.stage.duration", "ms", "Time that one stage of a workspace run took in this process.");
 

@@ -15,7 +15,7 @@ internal sealed class RunOptions
     /// <summary>How long one extraction may take.</summary>
     public TimeSpan ExtractionLimit { get; set; } = TimeSpan.FromMinutes(15);
 
-    /// <summary>How long an object store that is away is tried again for archive, output and artifacts. Evidence is tried for ever.</summary>
+    /// <summary>How long an object store that is away is tried again for archive, output and artifacts; for evidence it is for ever.</summary>
     public TimeSpan StoragePatience { get; set; } = TimeSpan.FromMinutes(5);
 
     /// <summary>Output of the command that becomes events, in bytes; the rest is in the command's log only.</summary>
@@ -40,7 +40,8 @@ internal sealed class RunOptions
             yield return "RetainedOutputBytes must not be negative";
         }
 
-        if (new[] { SandboxWait, SandboxMargin, ExtractionLimit, StoragePatience, ClaimInterval, PollInterval }.Any(t => t <= TimeSpan.Zero))
+        TimeSpan[] times = [SandboxWait, SandboxMargin, ExtractionLimit, StoragePatience, ClaimInterval, PollInterval];
+        if (times.Any(t => t <= TimeSpan.Zero))
         {
             yield return "the times must be positive";
         }

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Fleet;
@@ -18,13 +17,6 @@ internal sealed partial class RunSandboxes(
     private const int DestroyAttempts = 8;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan ShortPause = TimeSpan.FromMilliseconds(50);
-
-    /// <summary>A warm sandbox whose row is ready and that is not here is about to be adopted, or has just ended.</summary>
-    private static readonly TimeSpan AdoptionPatience = TimeSpan.FromSeconds(15);
-
-    /// <summary>Each warm sandbox is taken by one run after the other (<see cref="WorkspaceRunStore.AssignWarmSandboxAsync"/>).</summary>
-    private readonly SemaphoreSlim _assigning = new(1);
-    private readonly ConcurrentDictionary<string, long> _missingSince = new();
     private readonly HashSet<string> _reserved = [];
 
     /// <summary>The live sandbox of the run; the one it has already when that is still there.</summary>
@@ -240,46 +232,6 @@ internal sealed partial class RunSandboxes(
         await run.AssignSandboxAsync(Ids.New(Ids.Sandbox), cancellationToken);
     }
 
-    private async Task<LiveSandbox?> TryObtainWarmAsync(CarriedRun run, string id, CancellationToken cancellationToken)
-    {
-        var row = await sandboxes.FindAsync(id, cancellationToken);
-        if (row is null || row.ExpiresAt <= clock.GetUtcNow()
-            || row.State is SandboxStatus.Expiring or SandboxStatus.Destroyed or SandboxStatus.Failed)
-        {
-            throw Unavailable(run, $"Sandbox {id} has ended.");
-        }
-
-        if (row.State != SandboxStatus.Ready || !live.TryGet(id, out var sandbox))
-        {
-            if (clock.GetElapsedTime(_missingSince.GetOrAdd(run.Id, _ => clock.GetTimestamp())) > AdoptionPatience)
-            {
-                throw Unavailable(run, $"Sandbox {id} is not on its node.");
-            }
-
-            await Task.Delay(ShortPause, clock, cancellationToken);
-            return null;
-        }
-
-        if (run.Row.SandboxId != id)
-        {
-            await _assigning.WaitAsync(cancellationToken);
-            try
-            {
-                if (!await run.TryAssignWarmSandboxAsync(id, cancellationToken))
-                {
-                    throw new RunFailedException(
-                        WorkspaceRunFailure.SandboxConflict, $"Sandbox {id} is busy, or used by another workspace run.");
-                }
-            }
-            finally
-            {
-                _assigning.Release();
-            }
-        }
-
-        return sandbox;
-    }
-
     /// <summary>Waits for room, for a bounded time, and says so.</summary>
     private async Task WaitAsync(CarriedRun run, string why, CancellationToken cancellationToken)
     {
@@ -295,7 +247,8 @@ internal sealed partial class RunSandboxes(
 
     /// <summary>api.md 10.2: only a run that is <c>starting</c> may fail with <c>sandbox_unavailable</c>.</summary>
     private static RunFailedException Unavailable(CarriedRun run, string message) => new(
-        run.Row.Status == WorkspaceRunStatus.Starting ? WorkspaceRunFailure.SandboxUnavailable : WorkspaceRunFailure.InternalError, message);
+        run.Row.Status == WorkspaceRunStatus.Starting ? WorkspaceRunFailure.SandboxUnavailable : WorkspaceRunFailure.InternalError,
+        message);
 
     [LoggerMessage(2420, LogLevel.Warning, "Sandbox {SandboxId} of run {RunId} could not be started")]
     private partial void LogNotStarted(Exception exception, string sandboxId, string runId);

@@ -32,7 +32,8 @@ public sealed class HostileArchiveTests(BackingServices backing)
         ("FIFO", ArchiveInvalid, () => new TestArchive().Header("evil", '6', 0).ToGzip()),
         ("too many entries", ArchiveTooLarge, () => TestArchive.Many(6000, i => [])),
         ("long name", ArchiveInvalid, () => new TestArchive().Pax("path", new string('e', 5000)).File("evil", Small).ToGzip()),
-        ("deep name", ArchiveInvalid, () => new TestArchive().Pax("path", string.Concat(Enumerable.Repeat("evil/", 1000)) + "f").File("evil", Small).ToGzip()),
+        ("deep name", ArchiveInvalid, () => new TestArchive()
+            .Pax("path", string.Concat(Enumerable.Repeat("evil/", 1000)) + "f").File("evil", Small).ToGzip()),
         ("negative PAX size", ArchiveInvalid, () => new TestArchive().Pax("size", "-1").File("evil", Small).ToGzip()),
         ("PAX size beyond the end", ArchiveInvalid, () => new TestArchive().Pax("size", "5000000").File("evil", Small).ToGzip()),
         ("PAX size beyond all", ArchiveTooLarge, () => new TestArchive().Pax("size", "9000000000000").File("evil", Small).ToGzip()),
@@ -69,7 +70,8 @@ public sealed class HostileArchiveTests(BackingServices backing)
         }
 
         // Nothing of any of them lies outside, and the next run does not notice.
-        Assert.Equal((0, ""), await node.ExecAsync(sandbox, "find / -xdev \\( -path /workspace -o -path /proc \\) -prune -o -name 'evil*' -print 2>/dev/null; true"));
+        Assert.Equal((0, ""), await node.ExecAsync(
+            sandbox, "find / -xdev \\( -path /workspace -o -path /proc \\) -prune -o -name 'evil*' -print 2>/dev/null; true"));
         Assert.Equal((0, ""), await node.ExecAsync(sandbox, "find /tmp /home /workspace -type p -o -type c -o -type b; true"));
         var next = await node.RunAsync(new TestRun("cat fine") { WarmSandboxId = sandbox, Archive = TestArchive.Of(("fine", "fine")) });
         Assert.Equal((WorkspaceRunStatus.Succeeded, "fine"), (next.Status, (await node.RunEventsAsync(next.Id)).Output()));

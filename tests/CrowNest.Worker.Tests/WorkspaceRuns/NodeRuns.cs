@@ -80,7 +80,8 @@ internal static class NodeRuns
     }
 
     /// <summary>Starts a run and returns its row when nothing is left to do.</summary>
-    public static async Task<WorkspaceRunRow> RunAsync(this TestNode node, TestRun run) => await node.RunEndsAsync(await node.StartRunAsync(run));
+    public static async Task<WorkspaceRunRow> RunAsync(this TestNode node, TestRun run) =>
+        await node.RunEndsAsync(await node.StartRunAsync(run));
 
     public static async Task<WorkspaceRunRow> RunRowAsync(this TestNode node, string id) =>
         (await node.Runs().FindAsync(id, CancellationToken.None))!;

@@ -68,7 +68,8 @@ public sealed class RunCancelTests(BackingServices backing)
     {
         await using var node = await TestNode.StartAsync(backing);
         var names = Enumerable.Range(0, 30).Select(i => $"f{i}").ToArray();
-        var id = await node.StartRunAsync(new TestRun("for i in $(seq 0 29); do head -c 8000000 /dev/zero > f$i; done") { Artifacts = names });
+        var id = await node.StartRunAsync(
+            new TestRun("for i in $(seq 0 29); do head -c 8000000 /dev/zero > f$i; done") { Artifacts = names });
         await node.RunBecomesAsync(id, r => r.ArtifactIds.Count >= 2, "it collects");
 
         var row = await CancelAsync(node, id);

@@ -24,8 +24,7 @@ public sealed class RunRecoveryTests(BackingServices backing)
 
         foreach (var burst in new[] { "\n4-", "\n11-" })
         {
-            await Eventually.HoldsAsync(
-                async () => (await node.RunEventsAsync(id)).Output().Contains(burst, StringComparison.Ordinal), "a burst", NodeRuns.Patience);
+            await PrintsAsync(node, id, burst);
             await RestartAsync(node, clean);
         }
 
@@ -147,7 +146,8 @@ public sealed class RunRecoveryTests(BackingServices backing)
         var id = await node.StartRunAsync(new TestRun("true") { Ceiling = 1 });
         var row = await node.RunBecomesAsync(id, r => r.SandboxId is not null, "it waits");
         File.Delete(Path.Combine(node.ObjectsDirectory, row.ArchiveKey!));
-        await using (var sql = node.Database.CreateCommand("UPDATE workspace_runs SET allowance = jsonb_set(allowance, '{concurrentSandboxes}', '5')"))
+        await using (var sql = node.Database.CreateCommand(
+            "UPDATE workspace_runs SET allowance = jsonb_set(allowance, '{concurrentSandboxes}', '5')"))
         {
             await sql.ExecuteNonQueryAsync();
         }
@@ -185,8 +185,7 @@ public sealed class RunRecoveryTests(BackingServices backing)
     {
         await using var node = await TestNode.StartAsync(backing);
         var id = await node.StartRunAsync(new TestRun(Bursts));
-        await Eventually.HoldsAsync(
-            async () => (await node.RunEventsAsync(id)).Output().Contains("\n5-", StringComparison.Ordinal), "a burst", NodeRuns.Patience);
+        await PrintsAsync(node, id, "\n5-");
 
         backing.Redis.Stop();
         await backing.Redis.StartAsync();
@@ -213,7 +212,8 @@ public sealed class RunRecoveryTests(BackingServices backing)
         }
 
         var row = await node.RunEndsAsync(id);
-        Assert.Equal((WorkspaceRunStatus.Succeeded, null, 1, 1), (row.Status, row.FailureMessage, row.ArtifactIds.Count, row.ArtifactErrors.Count));
+        Assert.Equal(
+            (WorkspaceRunStatus.Succeeded, null, 1, 1), (row.Status, row.FailureMessage, row.ArtifactIds.Count, row.ArtifactErrors.Count));
         Assert.Equal(string.Concat(Enumerable.Range(1, 100).Select(n => $"{n}\n")), (await node.RunEventsAsync(id)).Output());
         await node.CheckEndAsync(row);
     }
@@ -225,8 +225,7 @@ public sealed class RunRecoveryTests(BackingServices backing)
         var id = await node.StartRunAsync(new TestRun(Bursts));
         foreach (var burst in new[] { "\n2-", "\n6-", "\n12-" })
         {
-            await Eventually.HoldsAsync(
-                async () => (await node.RunEventsAsync(id)).Output().Contains(burst, StringComparison.Ordinal), "a burst", NodeRuns.Patience);
+            await PrintsAsync(node, id, burst);
             node.Relay!.Cut();
             await Task.WhenAny(node.RunEndsAsync(id), Task.Delay(300));
             node.Relay.Restore();
@@ -268,7 +267,8 @@ public sealed class RunRecoveryTests(BackingServices backing)
         await Eventually.HoldsAsync(async () => (await first.RunEventsAsync(running)).Output() == "on\n", "it prints", NodeRuns.Patience);
         var waiting = await first.StartRunAsync(new TestRun("echo fine") { Ceiling = 2 });
         await first.RunBecomesAsync(waiting, r => r.SandboxId is not null, "it waits for a sandbox");
-        var extracting = await first.StartRunAsync(new TestRun("ls many | wc -l") { Archive = TestArchive.Many(60_000, i => []), MaxEntries = 100_000 });
+        var extracting = await first.StartRunAsync(
+            new TestRun("ls many | wc -l") { Archive = TestArchive.Many(60_000, i => []), MaxEntries = 100_000 });
         await first.RunBecomesAsync(extracting, r => r.Status == WorkspaceRunStatus.Extracting, "it extracts");
 
         await first.CrashAsync();
@@ -297,7 +297,8 @@ public sealed class RunRecoveryTests(BackingServices backing)
         await Eventually.HoldsAsync(async () => (await node.RunEventsAsync(id)).Output() == "on\n", "it prints", NodeRuns.Patience);
 
         await using (var sql = node.Database.CreateCommand($"""
-            INSERT INTO workers (id, url, runtime, started_at, lease_expires_at) VALUES ('wrk_other', '', 'runc', now(), now() + interval '1 h');
+            INSERT INTO workers (id, url, runtime, started_at, lease_expires_at)
+            VALUES ('wrk_other', '', 'runc', now(), now() + interval '1 h');
             UPDATE workspace_runs SET claimed_by = 'wrk_other' WHERE id = '{id}'
             """))
         {
@@ -308,6 +309,9 @@ public sealed class RunRecoveryTests(BackingServices backing)
         var events = await node.RunEventsAsync(id);
         Assert.Equal((WorkspaceRunStatus.Running, "on\n"), (events.Statuses()[^1], events.Output()));
     }
+
+    private static Task PrintsAsync(TestNode node, string id, string text) => Eventually.HoldsAsync(
+        async () => (await node.RunEventsAsync(id)).Output().Contains(text, StringComparison.Ordinal), "it prints", NodeRuns.Patience);
 
     private static async Task<int> ClosedAsync(TestNode node) => (await node.Sandboxes.CloseAbandonedAsync(
         DateTimeOffset.UtcNow, DateTimeOffset.UtcNow.AddMinutes(-2), CancellationToken.None)).SandboxIds.Count;

@@ -59,7 +59,8 @@ public sealed class RunSpeedTests(BackingServices backing, ITestOutputHelper out
                 new TestRun("true") { WarmSandboxId = sandbox, Archive = archive, MaxUnpackedBytes = 1L << 30 });
             var events = await node.RunEventsAsync(row.Id);
             var byRun = At(WorkspaceRunStatus.Running) - At(WorkspaceRunStatus.Extracting);
-            output.WriteLine($"200 MB, {archive.Length / 1e6:0} MB packed: tar xzf {200 / byTar.TotalSeconds:0} MB/s, run {200 / byRun.TotalSeconds:0} MB/s");
+            output.WriteLine(
+                $"200 MB, {archive.Length / 1e6:0} MB packed: tar xzf {200 / byTar.TotalSeconds:0} MB/s, run {200 / byRun.TotalSeconds:0} MB/s");
             Assert.InRange(byRun.TotalSeconds, 0, 10 * byTar.TotalSeconds);
 
             DateTimeOffset At(string status) => events.First(e => e.Status == status && e.Message is null).CreatedAt;
