@@ -177,7 +177,7 @@ run_with_ticker() {
   step_ticker "$name" & ticker=$!
   # A hang must end inside the time of CI; the longest project takes a few minutes. (A test host that dies is such a hang: the
   # runner waits for those who inherited its output.)
-  timeout --foreground --kill-after 10 600 "$@" > "$log" 2>&1 < /dev/null || code=$?
+  timeout --foreground --kill-after 10 780 "$@" > "$log" 2>&1 < /dev/null || code=$?
   stop_ticker "$ticker"
   [[ ! -t 1 ]] || printf '\r\e[K'
   return "$code"
@@ -195,7 +195,7 @@ run_project() {
   # A runner that died or hung has failed, whatever it counted before.
   if ((code != 0 && bad == 0)); then
     bad=1
-    if ((code == 124 || code == 137)); then echo "$name: stopped after 10 minutes"; else echo "$name: the test runner ended with code $code"; fi
+    if ((code == 124 || code == 137)); then echo "$name: stopped after 13 minutes"; else echo "$name: the test runner ended with code $code"; fi
   fi
   if ((bad > 0)); then
     grep -E -A 24 '^ +Failed .*\[|^The active test run was aborted|^Testhost process|error' "$log" | head -n 150 || true
@@ -252,7 +252,7 @@ for name in "${all[@]}"; do
   if uses_s3 "$name"; then await_s3; fi
   case $name in
     *.EndToEnd) alone+=("$name") ;;
-    *.Agent.Tests | *.Api.Tests | *.Worker.Tests) main+=("$name") ;;
+    *.Api.Tests | *.Worker.Tests) main+=("$name") ;;
     *) others+=("$name") ;;
   esac
 done
