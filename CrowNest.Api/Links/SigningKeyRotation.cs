@@ -31,7 +31,7 @@ internal sealed partial class SigningKeyRotation(
         }
     }
 
-    [LoggerMessage(1310, LogLevel.Information, 
+    [LoggerMessage(1310, LogLevel.Information,
         "Links are signed with {NewKeyId} from now on; those of {OldKeyId} stay good until they expire.")]
     private partial void LogRotated(string oldKeyId, string newKeyId);
 

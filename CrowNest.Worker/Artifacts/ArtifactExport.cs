@@ -203,7 +203,7 @@ internal sealed partial class ArtifactExport : IHostedService, IDisposable
 
                 // An earlier attempt may have succeeded without our hearing of it.
                 return attempt > 1 && await _artifacts.FindAsync(request.ArtifactId, CancellationToken.None) is
-                    { State: ArtifactStates.Stored } standing && standing.Sha256 == digest.Sha256 ? standing : null;
+                { State: ArtifactStates.Stored } standing && standing.Sha256 == digest.Sha256 ? standing : null;
             }
             catch (Exception exception) when (exception is NpgsqlException or TimeoutException && attempt < MarkAttempts)
             {

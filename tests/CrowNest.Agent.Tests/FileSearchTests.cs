@@ -16,8 +16,12 @@ public sealed class FileSearchTests(ContainerFixture fixture) : IClassFixture<Co
     {
         var d = await Client.PrepareAsync("mkdir -p a/Test.d; touch a/test.c a/Test.d/x test.h 'te[s]t'; ln -s a l; ln -s /tmp test.l");
 
-        Assert.Equal(["a/Test.d", "a/test.c", "te[s]t", "test.h", "test.l"], await FindAsync(d, new { path = d, name = "t*t*",
-            caseSensitive = false }));
+        Assert.Equal(["a/Test.d", "a/test.c", "te[s]t", "test.h", "test.l"], await FindAsync(d, new
+        {
+            path = d,
+            name = "t*t*",
+            caseSensitive = false
+        }));
         Assert.Equal(["a/test.c"], await FindAsync(d, new { path = d, name = "????.[a-c]" }));
         Assert.Equal(["te[s]t"], await FindAsync(d, new { path = d, name = "te\\[s]t" }));
         Assert.Equal(["test.h", "test.l"], await FindAsync(d, new { path = d, name = "test.[!c]", maxDepth = 1 }));
@@ -91,8 +95,12 @@ public sealed class FileSearchTests(ContainerFixture fixture) : IClassFixture<Co
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "(", regex = true })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "(a)\\1", regex = true })).Outcome);
-        Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "((a{100}){100}){100}",
-            regex = true })).Outcome);
+        Assert.Equal("400 invalid_request", (await Client.SearchAsync(new
+        {
+            path = d,
+            content = "((a{100}){100}){100}",
+            regex = true
+        })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, content = "" })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, name = "*", maxResults = 0 })).Outcome);
         Assert.Equal("400 invalid_request", (await Client.SearchAsync(new { path = d, name = "*", timeoutMs = 1_000_000 })).Outcome);

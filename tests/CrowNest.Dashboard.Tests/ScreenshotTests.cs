@@ -156,13 +156,13 @@ public sealed class ScreenshotTests(DashboardFixture dashboard)
         var start = now.AddMinutes(-2);
         var artifact = api.AddArtifact(user, sandbox.Id, "reports/junit.xml", new byte[48_213]);
         return api.AddRun(user, "npm ci && npm test -- --reporter spec", run => run with
-            {
-                CreatedAt = start,
-                StartedAt = start.AddSeconds(2),
-                SandboxId = sandbox.Id,
-                Archive = new WorkspaceRunArchive(new string('a', 64), 3_400_000, start),
-                Metadata = new Dictionary<string, string> { ["commit"] = "5f3c2a9", ["ci.job"] = "build-4711" },
-            })
+        {
+            CreatedAt = start,
+            StartedAt = start.AddSeconds(2),
+            SandboxId = sandbox.Id,
+            Archive = new WorkspaceRunArchive(new string('a', 64), 3_400_000, start),
+            Metadata = new Dictionary<string, string> { ["commit"] = "5f3c2a9", ["ci.job"] = "build-4711" },
+        })
             .Enter(WorkspaceRunStatus.AwaitingArchive, at: start).Enter(WorkspaceRunStatus.ArchiveUploaded, at: start.AddSeconds(1.2))
             .Enter(WorkspaceRunStatus.Starting, at: start.AddSeconds(2)).Enter(WorkspaceRunStatus.Extracting, at: start.AddSeconds(2.1))
             .Enter(WorkspaceRunStatus.Running, at: start.AddSeconds(3.4))

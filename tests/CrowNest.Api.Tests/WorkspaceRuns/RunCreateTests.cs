@@ -168,8 +168,14 @@ public sealed class RunCreateTests(ResourceFixture fixture) : IClassFixture<Reso
         Assert.Equal((2.0, 512), (allowance.Cpus, allowance.MemoryMb));
 
         await tenant.RunAsync(
-            new { command = "x", sandboxId = warm, projectId = second,
-                template = "base", templateVersionId = run.Text("templateVersionId") });
+            new
+            {
+                command = "x",
+                sandboxId = warm,
+                projectId = second,
+                template = "base",
+                templateVersionId = run.Text("templateVersionId")
+            });
         await tenant.CreateRunAsync(new { command = "x", sandboxId = warm, projectId = tenant.ProjectId }).ErrorAsync(404, "not_found");
         var error = await tenant.CreateRunAsync(new { command = "x", sandboxId = warm, template = "python-node" })
             .ErrorAsync(400, "invalid_request");
