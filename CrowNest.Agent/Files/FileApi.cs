@@ -25,8 +25,8 @@ internal static class FileApi
             var path = query.Text("path") is null ? Parse(workspace.AbsolutePath, "path") : Path(query);
             int depth = (int)query.Number("depth", 1, 1, DirectoryListing.MaxDepth);
             int most = (int)query.Number("maxEntries", DefaultMaxEntries, 1, MostEntries);
-            var listing = await threads.RunAsync(() => DirectoryListing.Read(workspace, path, depth, most));
-            await FileListJson.AnswerAsync(http, listing, path.Absolute);
+            using var listing = await threads.RunAsync(() => DirectoryListing.Read(workspace, path, depth, most));
+            await FileListJson.AnswerAsync(http, listing, path.Absolute, threads);
         });
         routes.MapGet("/files/stat", async http =>
         {

@@ -1,8 +1,8 @@
 namespace CrowNest.Agent.Files;
 
 /// <summary>
-/// Gives back what file requests have used, once none has come for a while. Every sandbox holds an agent, most agents are idle, and
-/// the collector by itself sees no reason to return a heap that was needed once.
+/// Gives back what the start and file requests have used, once none has come for a while. Every sandbox holds an agent, most agents are
+/// idle, and the collector by itself sees no reason to return a heap that was needed once.
 /// </summary>
 internal sealed class IdleMemory : IDisposable
 {
@@ -12,7 +12,7 @@ internal sealed class IdleMemory : IDisposable
     private int _running;
 
     internal IdleMemory(TimeProvider time) =>
-        _timer = time.CreateTimer(_ => Release(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer = time.CreateTimer(_ => Release(), null, s_quiet, Timeout.InfiniteTimeSpan);
 
     /// <summary>Runs a request.</summary>
     internal async Task RunAsync(Func<Task> request)

@@ -13,6 +13,9 @@ internal static class FileOperations
 {
     private const int MaxDepth = 100;
 
+    /// <summary><see cref="WriteFileRequest"/> without its content.</summary>
+    private sealed record WriteMembers(string? Path, string? Encoding, bool? Overwrite, bool? CreateParents);
+
     public static async Task<FileList> ListAsync(
         string sandboxId, Caller caller, HttpRequest request, SandboxFiles files, IOptions<FilesOptions> options,
         CancellationToken cancellationToken)
@@ -61,12 +64,13 @@ internal static class FileOperations
         string sandboxId, Caller caller, HttpContext context, SandboxFiles files, CancellationToken cancellationToken)
     {
         var sandbox = await files.FindAsync(caller, sandboxId, cancellationToken);
-        var request = await RequestBody.ReadWithContentAsync<WriteFileRequest>(context, "content", cancellationToken);
+        var body = await ReadWriteAsync(context, cancellationToken);
+        var request = body.Read<WriteMembers>();
         var path = FileRules.Path("path", request.Path);
-        var bytes = FileRules.Content(request.Content, request.Encoding);
+        var bytes = FileRules.Content(body, request.Encoding);
         var route = SandboxFiles.Route("/content", ("path", path), ("overwrite", request.Overwrite ?? true),
             ("createParents", request.CreateParents ?? false), ("maxBytes", Limits.DirectFileBytes));
-        var written = await AskAsync(files, sandbox, HttpMethod.Put, route, () => new ByteArrayContent(bytes), cancellationToken);
+        var written = await AskAsync(files, sandbox, HttpMethod.Put, route, () => new ReadOnlyMemoryContent(bytes), cancellationToken);
         await files.CountWrittenAsync(sandbox, bytes.Length, cancellationToken);
         return written;
     }
@@ -116,6 +120,19 @@ internal static class FileOperations
             sandbox, HttpMethod.Post, "/search", () => WorkerClient.ToContent(body), cancellationToken);
         return new FileMatches(
             [.. found.Matches.Select(FileSearch.ToMatch)], found.Truncated ? true : null, found.Truncated ? found.StoppedBy : null);
+    }
+
+    private static async Task<RequestBody> ReadWriteAsync(HttpContext context, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await RequestBody.ReadAsync(context, cancellationToken, rawMember: "content");
+        }
+        catch (ApiException e) when (e.Status == StatusCodes.Status413PayloadTooLarge)
+        {
+            // What makes a body of this route too large is the file in it.
+            throw FileRules.TooLarge(Limits.DirectFileBytes);
+        }
     }
 
     private static async Task<FileResponse> AskAsync(

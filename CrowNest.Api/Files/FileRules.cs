@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Text;
 using System.Globalization;
 using System.Text;
@@ -59,32 +60,30 @@ internal static class FileRules
         _ => throw WrongEncoding("encoding", "encoding must be \"utf8\" or \"base64\"."),
     };
 
-    /// <summary>Decodes the content of a write.</summary>
-    public static byte[] Content(string? content, string? encoding)
+    /// <summary>Decodes the content of a write, in its place.</summary>
+    public static Memory<byte> Content(RequestBody body, string? encoding)
     {
-        if (content is null)
+        var content = Text(body) ?? throw ApiException.InvalidField("content", "'content' is required.");
+        if (EncodingOf(encoding) == FileEncoding.Base64)
         {
-            throw ApiException.InvalidField("content", "'content' is required.");
-        }
-
-        byte[] bytes;
-        if (EncodingOf(encoding) == FileEncoding.Utf8)
-        {
-            if (Encoding.UTF8.GetByteCount(content) > Limits.DirectFileBytes)
-            {
-                throw TooLarge(Limits.DirectFileBytes);
-            }
-
-            bytes = Encoding.UTF8.GetBytes(content);
-        }
-        else
-        {
-            bytes = Base64.IsValid(content)
-                ? Convert.FromBase64String(content)
+            content = Base64.IsValid(content.Span) && Base64.DecodeFromUtf8InPlace(content.Span, out var length) == OperationStatus.Done
+                ? content[..length]
                 : throw WrongEncoding("content", "'content' is not valid base64.");
         }
 
-        return bytes.Length <= Limits.DirectFileBytes ? bytes : throw TooLarge(Limits.DirectFileBytes);
+        return content.Length <= Limits.DirectFileBytes ? content : throw TooLarge(Limits.DirectFileBytes);
+
+        static Memory<byte>? Text(RequestBody body)
+        {
+            try
+            {
+                return body.ReadRaw("content");
+            }
+            catch (InvalidOperationException)
+            {
+                throw WrongEncoding("content", "'content' is not valid Unicode text.");
+            }
+        }
     }
 
     /// <summary>Lower-case form of a digest, or null.</summary>

@@ -1,7 +1,7 @@
 using System.Buffers;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using CrowNest.Api.Files;
 using CrowNest.Contracts;
 
 namespace CrowNest.Api.Http;
@@ -44,26 +44,38 @@ internal sealed class RequestBody
 
     /// <summary>Reads the body whatever its <c>Content-Type</c>.</summary>
     /// <param name="optional">An empty body counts as <c>{}</c> (H10).</param>
+    /// <param name="rawMember">Left unread: no text of the platform's own. <see cref="ReadRaw"/> gives it.</param>
     /// <exception cref="ApiException">400 not a JSON object, 413 more than 1 MiB.</exception>
-    public static async ValueTask<RequestBody> ReadAsync(HttpContext context, CancellationToken cancellationToken, bool optional = false)
+    public static async ValueTask<RequestBody> ReadAsync(
+        HttpContext context, CancellationToken cancellationToken, bool optional = false, string? rawMember = null)
     {
         var bytes = await BufferAsync(context, cancellationToken);
-        return Parse(optional && bytes.IsEmpty ? "{}"u8.ToArray() : bytes, contentMember: null);
+        return Parse(optional && bytes.IsEmpty ? "{}"u8.ToArray() : bytes, rawMember);
     }
 
     /// <summary>
-    /// Reads a body one of whose members is a file's content: it may hold NUL, and what is wrong with it or too much has codes of files.
+    /// A member's text as UTF-8, its escapes resolved. Never a string, which would be twice as large and made twice for a file's content.
     /// </summary>
-    public static async ValueTask<T> ReadWithContentAsync<T>(HttpContext context, string contentMember, CancellationToken cancellationToken)
+    /// <returns>null: it is not there.</returns>
+    /// <exception cref="ApiException">400: it is no text.</exception>
+    /// <exception cref="InvalidOperationException">It is not valid Unicode.</exception>
+    public Memory<byte>? ReadRaw(string member)
     {
-        try
+        if (!_root.TryGetProperty(member, out var value) || value.ValueKind == JsonValueKind.Null)
         {
-            return Parse(await BufferAsync(context, cancellationToken), contentMember).Read<T>();
+            return null;
         }
-        catch (ApiException e) when (e.Status == StatusCodes.Status413PayloadTooLarge)
+
+        if (value.ValueKind != JsonValueKind.String)
         {
-            throw FileRules.TooLarge(Limits.DirectFileBytes);
+            throw ApiException.InvalidField(member, $"'{member}' has the wrong type.");
         }
+
+        var json = JsonMarshal.GetRawUtf8Value(value);
+        var reader = new Utf8JsonReader(json);
+        reader.Read();
+        var text = new byte[json.Length];
+        return text.AsMemory(0, reader.CopyString(text));
     }
 
     /// <summary>The raw bytes; read once, then kept for the request.</summary>
@@ -110,7 +122,7 @@ internal sealed class RequestBody
             new JsonObject { ["max"] = Limits.JsonBodyBytes })
         { Status = StatusCodes.Status413PayloadTooLarge };
 
-    private static RequestBody Parse(ReadOnlyMemory<byte> bytes, string? contentMember)
+    private static RequestBody Parse(ReadOnlyMemory<byte> bytes, string? rawMember)
     {
         try
         {
@@ -120,7 +132,7 @@ internal sealed class RequestBody
                 throw new ApiException(ErrorCodes.InvalidRequest, "The request body must be a JSON object.");
             }
 
-            RefuseUnstorableText(document.RootElement, "", contentMember);
+            RefuseUnstorableText(document.RootElement, "", rawMember);
             return new RequestBody(document.RootElement.Clone());
         }
         catch (JsonException)
@@ -130,7 +142,7 @@ internal sealed class RequestBody
     }
 
     /// <summary>NUL is no text in Postgres and ends an argument of a process; half a surrogate pair is no text anywhere.</summary>
-    private static void RefuseUnstorableText(JsonElement element, string field, string? contentMember)
+    private static void RefuseUnstorableText(JsonElement element, string field, string? rawMember)
     {
         switch (element.ValueKind)
         {
@@ -138,7 +150,7 @@ internal sealed class RequestBody
                 foreach (var member in element.EnumerateObject())
                 {
                     var name = Text(() => member.Name, field.Length == 0 ? "body" : field);
-                    RefuseUnstorableText(member.Value, field.Length == 0 ? name : $"{field}.{name}", contentMember);
+                    RefuseUnstorableText(member.Value, field.Length == 0 ? name : $"{field}.{name}", rawMember);
                 }
 
                 break;
@@ -146,11 +158,11 @@ internal sealed class RequestBody
                 var index = 0;
                 foreach (var item in element.EnumerateArray())
                 {
-                    RefuseUnstorableText(item, $"{field}[{index++}]", contentMember);
+                    RefuseUnstorableText(item, $"{field}[{index++}]", rawMember);
                 }
 
                 break;
-            case JsonValueKind.String:
+            case JsonValueKind.String when field != rawMember:
                 Text(() => element.GetString()!, field);
                 break;
             default:
@@ -162,15 +174,13 @@ internal sealed class RequestBody
             try
             {
                 var text = read();
-                return text.Contains('\0') && field != contentMember
+                return text.Contains('\0')
                     ? throw ApiException.InvalidField(field, $"'{field}' contains a NUL character.")
                     : text;
             }
             catch (InvalidOperationException)
             {
-                throw field == contentMember
-                    ? FileRules.WrongEncoding(field, $"'{field}' is not valid Unicode text.")
-                    : ApiException.InvalidField(field, $"'{field}' is not valid Unicode text.");
+                throw ApiException.InvalidField(field, $"'{field}' is not valid Unicode text.");
             }
         }
     }

@@ -30,6 +30,7 @@ internal sealed partial class NodeStartup(
         {
             var warm = pool.TakeOthers(new HashSet<string>());
             await Task.WhenAll(warm.Select(containers.RemoveAsync));
+            await containers.SettleAsync().WaitAsync(cancellationToken);
             if (live.Count == 0)
             {
                 await network.RemoveAsync(cancellationToken);

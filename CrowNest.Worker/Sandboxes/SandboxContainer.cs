@@ -1,9 +1,10 @@
 using CrowNest.Worker.Agents;
+using CrowNest.Worker.Runtime;
 
 namespace CrowNest.Worker.Sandboxes;
 
 /// <summary>A container whose agent answers, warm or claimed.</summary>
-internal sealed class SandboxContainer
+internal sealed class SandboxContainer : IDisposable
 {
     private int _removing;
 
@@ -21,6 +22,9 @@ internal sealed class SandboxContainer
     /// <summary>Process id of the agent as the node sees it.</summary>
     public required int Pid { get; init; }
 
+    /// <summary>The same process, to end it; null where the kernel gives no hold of it.</summary>
+    public required ContainerProcess? Process { get; init; }
+
     /// <summary>Container runtime, for example <c>runc</c>.</summary>
     public required string Runtime { get; init; }
     public required AgentClient Agent { get; init; }
@@ -29,4 +33,10 @@ internal sealed class SandboxContainer
     public bool IsRemoving => Volatile.Read(ref _removing) != 0;
 
     public void MarkRemoving() => Volatile.Write(ref _removing, 1);
+
+    public void Dispose()
+    {
+        Agent.Dispose();
+        Process?.Dispose();
+    }
 }

@@ -23,6 +23,9 @@ internal sealed partial class SandboxContainers(
     private readonly ConcurrentDictionary<string, SandboxContainer?> _owned = new();
     private readonly ConcurrentDictionary<string, SandboxContainer> _byId = new();
 
+    /// <summary>On their way, by the container's name.</summary>
+    private readonly ConcurrentDictionary<string, Task> _removals = new();
+
     public bool Owns(string name) => _owned.ContainsKey(name);
 
     public bool TryGet(string containerId, [NotNullWhen(true)] out SandboxContainer? container) =>
@@ -60,6 +63,7 @@ internal sealed partial class SandboxContainers(
                 Fingerprint = fingerprint,
                 Uid = uid,
                 Pid = details.State.Pid,
+                Process = ContainerProcess.TryOpen(details.State.Pid),
                 Runtime = details.HostConfig.Runtime,
                 Agent = OpenAgent(name),
             };
@@ -69,7 +73,7 @@ internal sealed partial class SandboxContainers(
             }
             catch
             {
-                container.Agent.Dispose();
+                container.Dispose();
                 throw;
             }
 
@@ -101,6 +105,7 @@ internal sealed partial class SandboxContainers(
             Fingerprint = found.Labels.GetValueOrDefault(ContainerLabels.Fingerprint) ?? "",
             Uid = uid,
             Pid = details.State.Pid,
+            Process = ContainerProcess.TryOpen(details.State.Pid),
             Runtime = details.HostConfig.Runtime,
             Agent = OpenAgent(found.Name),
         };
@@ -113,10 +118,34 @@ internal sealed partial class SandboxContainers(
         catch (Exception exception) when (exception is AgentUnavailableException or AgentErrorException)
         {
             LogSilent(container.Name, exception.Message);
-            container.Agent.Dispose();
+            container.Dispose();
             return null;
         }
     }
+
+    /// <summary>
+    /// Ends everything that runs in the container; returns when it has ended. What is then left of the container goes in the background,
+    /// which takes the engine far longer; where that fails, it is the reaper's.
+    /// </summary>
+    public async Task EndAsync(SandboxContainer container)
+    {
+        container.MarkRemoving();
+        if (container.Process is not { } process || !await process.KillAsync())
+        {
+            await RemoveAsync(container);
+            return;
+        }
+
+        var removal = RemoveEndedAsync(container);
+        _removals[container.Name] = removal;
+        if (removal.IsCompleted)
+        {
+            _removals.TryRemove(container.Name, out _);
+        }
+    }
+
+    /// <summary>Returns when what <see cref="EndAsync"/> has left to the background by now is done.</summary>
+    public Task SettleAsync() => Task.WhenAll(_removals.Values);
 
     /// <summary>Removes the container and all that belongs to it; returns when it is gone. Repeating it is harmless.</summary>
     public async Task RemoveAsync(SandboxContainer container)
@@ -124,7 +153,7 @@ internal sealed partial class SandboxContainers(
         container.MarkRemoving();
         await RemoveAsync(container.Name, container.ContainerId, container.Uid);
         _byId.TryRemove(container.ContainerId, out _);
-        container.Agent.Dispose();
+        container.Dispose();
     }
 
     /// <summary>Removes a container that nobody owns.</summary>
@@ -144,6 +173,24 @@ internal sealed partial class SandboxContainers(
             {
                 Directory.Delete(folder, recursive: true);
             }
+        }
+    }
+
+    private async Task RemoveEndedAsync(SandboxContainer container)
+    {
+        try
+        {
+            await RemoveAsync(container);
+        }
+        catch (Exception exception) when (exception is EngineException or HostProgramException or IOException or UnauthorizedAccessException)
+        {
+            LogLeft(exception, container.Name);
+            _byId.TryRemove(container.ContainerId, out _);
+            container.Dispose();
+        }
+        finally
+        {
+            _removals.TryRemove(container.Name, out _);
         }
     }
 
@@ -244,4 +291,7 @@ internal sealed partial class SandboxContainers(
 
     [LoggerMessage(5102, LogLevel.Warning, "The agent of {Name} does not answer: {Reason}")]
     private partial void LogSilent(string name, string reason);
+
+    [LoggerMessage(5103, LogLevel.Warning, "Container {Name} has ended and is not removed yet; the reaper will")]
+    private partial void LogLeft(Exception exception, string name);
 }

@@ -19,7 +19,7 @@ internal sealed partial class SandboxEndings(
     private readonly SemaphoreSlim _places = new(AtOnce);
     private readonly ConcurrentDictionary<string, Lazy<Task>> _ending = new();
 
-    /// <summary>Removes the container of an <c>expiring</c> sandbox and makes the row <c>destroyed</c>.</summary>
+    /// <summary>Ends the container of an <c>expiring</c> sandbox and makes the row <c>destroyed</c>: nothing of it runs any more.</summary>
     public Task DestroyAsync(string id) => RunAsync(id, () => DestroyOnceAsync(id));
 
     /// <summary>
@@ -69,7 +69,7 @@ internal sealed partial class SandboxEndings(
 
     private async Task DestroyOnceAsync(string id)
     {
-        await RemoveContainerAsync(id);
+        await EndContainerAsync(id);
         var row = await sandboxes.FindAsync(id, CancellationToken.None);
         if (await sandboxes.MarkDestroyedAsync(id, time.GetUtcNow(), CancellationToken.None))
         {
@@ -86,7 +86,7 @@ internal sealed partial class SandboxEndings(
         {
             LogLost(id, message);
             Telemetry.SandboxesEnded.Add(1, new KeyValuePair<string, object?>("reason", SandboxStatus.Failed));
-            await RemoveContainerAsync(id);
+            await EndContainerAsync(id);
             live.Remove(id);
         }
         else
@@ -95,13 +95,13 @@ internal sealed partial class SandboxEndings(
         }
     }
 
-    private async Task RemoveContainerAsync(string id)
+    private async Task EndContainerAsync(string id)
     {
         if (live.TryGet(id, out var sandbox))
         {
             if (containers.TryGet(sandbox.ContainerId, out var container))
             {
-                await containers.RemoveAsync(container);
+                await containers.EndAsync(container);
             }
         }
         else if (await sandboxes.FindAsync(id, CancellationToken.None) is { ContainerId: { } containerId })

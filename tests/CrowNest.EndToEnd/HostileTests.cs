@@ -45,7 +45,8 @@ public sealed class HostileTests(StackFixture stack)
         var ended = await stack.Client.Commands.CancelAsync(attack.Id, CancelMode.Force);
         Assert.True(CommandStatus.IsFinal(ended.Status), ended.Status);
         await stack.Client.Sandboxes.KillAsync(attacker.Id);
-        Assert.False(await Docker.ExistsAsync(await stack.ContainerOfAsync(attacker.Id)));
+        var container = await stack.ContainerOfAsync(attacker.Id);
+        await Eventually.HoldsAsync(async () => !await Docker.ExistsAsync(container), "the container is removed", StackFixture.Patience);
     }
 
     [Fact]

@@ -248,6 +248,10 @@ internal sealed class TestNode : IAsyncDisposable
         }
     }
 
+    /// <summary>What is left of an ended container goes in the background.</summary>
+    public static Task ContainerGoesAsync(string id) =>
+        Eventually.HoldsAsync(async () => !await ContainerExistsAsync(id), "the container is removed");
+
     public static async Task<bool> ContainerExistsAsync(string id)
     {
         using var engine = new EngineClient(Options.Create(new WorkerOptions()));

@@ -51,6 +51,24 @@ public sealed class FileOperationTests(ResourceFixture fixture) : IClassFixture<
         Assert.Equal(Convert.ToBase64String(bytes), (await box.GetAsync("/read?path=b&encoding=base64").JsonAsync()).Text("content"));
     }
 
+    /// <summary>The body as it travels, and the bytes that it stands for.</summary>
+    [Theory]
+    [InlineData("""{"path":"a","content":"\u0068\u00e9\ud83d\ude00\u0000\n\"\\"}""", "68C3A9F09F9880000A225C")]
+    [InlineData("""{"path":"a","content":"plain é😀"}""", "706C61696E20C3A9F09F9880")]
+    [InlineData("""{"path":"a","content":""}""", "")]
+    [InlineData("""{"path":"a","content":"AAEC\n/w==\r\n","encoding":"base64"}""", "000102FF")]
+    [InlineData("""{"path":"a","content":"AA\u0045C","encoding":"base64"}""", "000102")]
+    [InlineData("""{"path":"a","content":"","encoding":"base64"}""", "")]
+    public async Task Write_ContentInAnyForm_IsTheBytesItStandsFor(string body, string hex)
+    {
+        var box = await FileBox.CreateAsync(fixture);
+        using var content = new StringContent(body, Encoding.UTF8, "application/json");
+        using var written = await box.SendAsync("", content);
+        Assert.Equal(200, (int)written.StatusCode);
+        Assert.Equal(hex, Convert.ToHexString(await File.ReadAllBytesAsync(box.OnDisk("/workspace/a"))));
+        Assert.Equal(hex.Length / 2, await box.CountedAsync("file_bytes_written"));
+    }
+
     [Fact]
     public async Task Write_Counts_WhatItWrote()
     {

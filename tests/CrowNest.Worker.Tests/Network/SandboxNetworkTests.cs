@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using CrowNest.Contracts;
+using CrowNest.Testing;
 using CrowNest.Worker.Runtime;
 using Xunit;
 
@@ -86,7 +87,7 @@ public sealed class SandboxNetworkTests(BackingServices backing)
         using var response = await node.KillAsync(id);
 
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
-        Assert.False(Path.Exists($"/sys/class/net/{link}"));
+        await Eventually.HoldsAsync(() => !Path.Exists($"/sys/class/net/{link}"), "the link is gone");
     }
 
     [Fact]

@@ -31,7 +31,7 @@ public sealed class DatabaseAwayTests(BackingServices backing)
         var ended = await node.RowBecomesAsync(due, SandboxStatus.Destroyed, TimeSpan.FromSeconds(15));
         Assert.Equal(DestroyedReason.TtlExpired, ended.DestroyedReason);
         await node.RowBecomesAsync(lost, SandboxStatus.Failed, TimeSpan.FromSeconds(15));
-        Assert.False(await TestNode.ContainerExistsAsync(dueStarted.ContainerId));
+        await TestNode.ContainerGoesAsync(dueStarted.ContainerId);
         Assert.Equal((0, "fine\n"), await node.ExecAsync(kept, "echo fine"));
         using var again = await node.PostAsync(request);
         Assert.Equal(HttpStatusCode.OK, again.StatusCode);

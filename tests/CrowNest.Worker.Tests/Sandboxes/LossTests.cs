@@ -23,7 +23,7 @@ public sealed class LossTests(BackingServices backing)
         var row = await node.RowBecomesAsync(id, SandboxStatus.Failed, TimeSpan.FromSeconds(1));
         Assert.Contains("main process", row.FailureMessage, StringComparison.Ordinal);
         await Eventually.HoldsAsync(() => live.Ended.IsCancellationRequested, "the end is told");
-        Assert.False(await TestNode.ContainerExistsAsync(started.ContainerId));
+        await TestNode.ContainerGoesAsync(started.ContainerId);
     }
 
     [Fact]

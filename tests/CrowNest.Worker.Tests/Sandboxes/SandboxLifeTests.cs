@@ -1,6 +1,9 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using CrowNest.Contracts;
+using CrowNest.Testing;
+using CrowNest.Worker.Sandboxes;
 using Xunit;
 
 namespace CrowNest.Worker.Tests.Sandboxes;
@@ -85,10 +88,27 @@ public sealed class SandboxLifeTests(BackingServices backing)
         var row = await node.RowAsync(id);
         Assert.Equal(SandboxStatus.Destroyed, row.State);
         Assert.Equal(DestroyedReason.UserKilled, row.DestroyedReason);
-        Assert.False(await TestNode.ContainerExistsAsync(started.ContainerId));
-        Assert.Empty(Directory.GetDirectories(node.Node.State.Sockets));
         Assert.True(live.Ended.IsCancellationRequested);
         Assert.False(node.Live.TryGet(id, out _));
+        await TestNode.ContainerGoesAsync(started.ContainerId);
+        await Eventually.HoldsAsync(() => Directory.GetDirectories(node.Node.State.Sockets).Length == 0, "its socket folder is removed");
+    }
+
+    [Fact]
+    public async Task Kill_WithProcessesInside_AnswersWhenNoneOfThemIsLeft()
+    {
+        await using var node = await TestNode.StartAsync(backing);
+        var (id, started) = await node.CreateAsync();
+        Assert.True(node.Get<SandboxContainers>().TryGet(started.ContainerId, out var container));
+        var (exitCode, _) = await node.ExecAsync(id, "for i in 1 2 3; do (setsid sh -c 'trap \"\" TERM; sleep 600' &) & done");
+        Assert.Equal(0, exitCode);
+        await Eventually.HoldsAsync(() => ProcessesOf(container.Uid) >= 3, "they run");
+
+        using var response = await node.KillAsync(id);
+
+        Assert.Equal(0, ProcessesOf(container.Uid));
+        Assert.False(Directory.Exists($"/proc/{container.Pid}"));
+        Assert.Equal(SandboxStatus.Destroyed, (await node.RowAsync(id)).State);
     }
 
     [Fact]
@@ -102,7 +122,7 @@ public sealed class SandboxLifeTests(BackingServices backing)
 
         Assert.Equal(DestroyedReason.TtlExpired, row.DestroyedReason);
         Assert.InRange(row.DestroyedAt!.Value - deadline, TimeSpan.Zero, TimeSpan.FromSeconds(1));
-        Assert.False(await TestNode.ContainerExistsAsync(started.ContainerId));
+        await TestNode.ContainerGoesAsync(started.ContainerId);
     }
 
     [Fact]
@@ -114,7 +134,24 @@ public sealed class SandboxLifeTests(BackingServices backing)
         var answers = await Task.WhenAll(created.Select(c => node.KillAsync(c.Id)));
 
         Assert.All(answers, a => Assert.Equal(HttpStatusCode.OK, a.StatusCode));
-        Assert.Empty(await node.Engine.ListContainersAsync(node.Node.State.ContainerLabel, CancellationToken.None));
         Assert.Equal(0, node.Live.Count);
+        await Task.WhenAll(created.Select(c => TestNode.ContainerGoesAsync(c.Started.ContainerId)));
+    }
+
+    private static int ProcessesOf(int uid) => Directory.GetDirectories("/proc")
+        .Count(folder => int.TryParse(Path.GetFileName(folder), out _) && UidOf(folder) == uid);
+
+    private static int? UidOf(string folder)
+    {
+        try
+        {
+            var line = File.ReadLines(Path.Combine(folder, "status")).First(l => l.StartsWith("Uid:", StringComparison.Ordinal));
+            return int.Parse(line.Split('\t')[1], CultureInfo.InvariantCulture);
+        }
+        catch (IOException)
+        {
+            // It has ended meanwhile.
+            return null;
+        }
     }
 }
