@@ -4,11 +4,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-usage() { echo "usage: bench/run.sh [--rounds N]   (30; the table's medians are over so many repetitions)" >&2; exit 2; }
-rounds=30
+usage() {
+  echo "usage: bench/run.sh [--rounds N] [--only commands|files|runs]   (30 rounds: the table's medians are over so many repetitions)" >&2
+  exit 2
+}
+rounds=30 only=()
 while (($# > 0)); do
   case $1 in
     --rounds) [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || usage; rounds=$2; shift 2 ;;
+    --only) [[ ${2:-} =~ ^(commands|files|runs)$ ]] || usage; only=(--only "$2"); shift 2 ;;
     *) usage ;;
   esac
 done
@@ -19,8 +23,8 @@ export CROWNEST_STATE_DIRECTORY=$state CROWNEST_API_PORT=18887 CROWNEST_DASHBOAR
 export CROWNEST_API_URL=http://127.0.0.1:$CROWNEST_API_PORT
 CROWNEST_API_KEY=cn_live_$(head -c 64 /dev/urandom | base64 | tr -dc 'a-zA-Z0-9' | head -c 40)
 export CROWNEST_API_KEY CROWNEST_BOOTSTRAP_API_KEY=$CROWNEST_API_KEY UseAspire=false
-# Room for files of 1 GB.
-export Worker__WorkspaceMb=3072
+# Room for files of 2 GB.
+export Worker__WorkspaceMb=3072 Api__Artifacts__MaxBytes=2147483648
 
 finish() {
   ./down.sh --keep-engine --delete-data > /dev/null
@@ -35,4 +39,4 @@ pid_of() { # PROJECT FOLDER: the process of this stack
   done | tail -n 1
 }
 dotnet artifacts/bin/CrowNest.Bench/release/CrowNest.Bench.dll --worker-pid "$(pid_of CrowNest.Worker node)" \
-  --api-pid "$(pid_of CrowNest.Api api)" --results bench/results --rounds "$rounds"
+  --api-pid "$(pid_of CrowNest.Api api)" --results bench/results --rounds "$rounds" ${only[@]+"${only[@]}"}
