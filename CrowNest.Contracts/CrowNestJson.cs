@@ -34,7 +34,8 @@ public static class CrowNestJson
     /// <summary><c>2026-02-03T04:05:06.789Z</c> (api.md 2.11).</summary>
     private sealed class TimestampConverter : JsonConverter<DateTimeOffset>
     {
-        private const string Format = "yyyy-MM-dd'T'HH:mm:ss.fff'Z'";
+        /// <summary>Of <c>2026-02-03T04:05:06.7890123Z</c>, the round-trip format, which is quicker than one of our own.</summary>
+        private const int RoundTripLength = 28, MillisecondsEnd = 23;
 
         public override DateTimeOffset Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
             reader.GetDateTimeOffset().ToUniversalTime();
@@ -42,9 +43,10 @@ public static class CrowNestJson
         public override void Write(Utf8JsonWriter writer, DateTimeOffset value, JsonSerializerOptions options)
         {
             // A listing has ten thousand of them.
-            Span<byte> text = stackalloc byte[32];
-            value.UtcDateTime.TryFormat(text, out var length, Format, CultureInfo.InvariantCulture);
-            writer.WriteStringValue(text[..length]);
+            Span<byte> text = stackalloc byte[RoundTripLength];
+            value.UtcDateTime.TryFormat(text, out _, "O", CultureInfo.InvariantCulture);
+            text[MillisecondsEnd] = (byte)'Z';
+            writer.WriteStringValue(text[..(MillisecondsEnd + 1)]);
         }
     }
 }

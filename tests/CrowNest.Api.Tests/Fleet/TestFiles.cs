@@ -264,9 +264,18 @@ internal sealed class TestFiles(string root)
     private string ExistingFolder(string id, string path) =>
         Existing(id, path) is var found && Directory.Exists(found) ? found : throw new TestRefusal(ErrorCodes.PathNotDirectory, 400);
 
-    private static AgentFile Describe(string file, string path, bool withName) => Directory.Exists(file)
-        ? new AgentFile(path, "directory", 0, Modified(file), withName ? Path.GetFileName(path) : null)
-        : new AgentFile(path, "file", new FileInfo(file).Length, Modified(file), withName ? Path.GetFileName(path) : null);
+    private static AgentFile Describe(string file, string path, bool withName)
+    {
+        var isDirectory = Directory.Exists(file);
+        return new AgentFile
+        {
+            Path = path,
+            Type = isDirectory ? "directory" : "file",
+            SizeBytes = isDirectory ? 0 : new FileInfo(file).Length,
+            ModifiedAt = Modified(file),
+            Name = withName ? Path.GetFileName(path) : null,
+        };
+    }
 
     private static long Modified(string file) => new DateTimeOffset(File.GetLastWriteTimeUtc(file)).ToUnixTimeMilliseconds();
 
