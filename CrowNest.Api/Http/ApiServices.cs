@@ -41,6 +41,7 @@ internal static class ApiServices
         services.AddSingleton<SigningKeys>();
         services.AddSingleton<SignedUrls>();
         services.AddHostedService<SigningKeyRotation>();
+        services.AddCors(LinkCors.Configure);
         services.AddSingleton<Transfers>();
         services.AddSingleton<CredentialStore>();
         services.AddSingleton<HumanSessions>();
@@ -75,6 +76,7 @@ internal static class ApiServices
         }
 
         app.UseRouting();
+        app.UseCors();
         app.UseMiddleware<RequestSize>();
         app.UseMiddleware<Authentication>();
         app.UseMiddleware<RateLimit>();

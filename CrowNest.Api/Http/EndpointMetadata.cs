@@ -1,3 +1,5 @@
+using CrowNest.Api.Links;
+
 namespace CrowNest.Api.Http;
 
 /// <summary>The endpoint is one of <c>/v1</c>: it wants a caller.</summary>
@@ -105,8 +107,9 @@ internal static class EndpointMetadataExtensions
     public static TBuilder ExemptFromRateLimit<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.WithMetadata(new RateLimitExempt());
 
+    /// <summary>The route also works without a credential, by a signed link, and then from pages of any origin.</summary>
     public static TBuilder AllowSignedUrl<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
-        builder.WithMetadata(new SignedUrlAllowed());
+        builder.WithMetadata(new SignedUrlAllowed()).RequireCors(LinkCors.Policy);
 
     public static TBuilder AllowHumanSessionHeaders<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.WithMetadata(new HumanSessionHeadersAllowed());
