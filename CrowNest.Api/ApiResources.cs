@@ -5,6 +5,7 @@ using CrowNest.Api.Commands;
 using CrowNest.Api.Evidence;
 using CrowNest.Api.Files;
 using CrowNest.Api.Http;
+using CrowNest.Api.Objects;
 using CrowNest.Api.Projects;
 using CrowNest.Api.Sandboxes;
 using CrowNest.Api.Templates;
@@ -23,7 +24,8 @@ internal static class ApiResources
         .AddFiles()
         .AddArtifacts()
         .AddWorkspaceRuns()
-        .AddEvidence();
+        .AddEvidence()
+        .AddObjectSweep();
 
     public static void MapResources(this IEndpointRouteBuilder endpoints)
     {

@@ -46,7 +46,8 @@ internal sealed partial class AbandonedRuns(
     {
         var now = time.GetUtcNow();
         var abandoned = await runs.ListAbandonedAsync(
-            now - options.Value.UploadWithin, now - options.Value.UnclaimedAfter, now, BatchSize, cancellationToken);
+            now - options.Value.UploadWithin, now - options.Value.StartWithin, now - options.Value.UnclaimedAfter, BatchSize,
+            cancellationToken);
         foreach (var id in abandoned)
         {
             if (await runs.FindAsync(id, cancellationToken) is not { ClosedAt: null } run)

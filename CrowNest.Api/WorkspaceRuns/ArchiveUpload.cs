@@ -94,7 +94,7 @@ internal sealed partial class ArchiveUpload(
         }
     }
 
-    /// <summary>Removes bytes that nothing names any more; what storage keeps now goes with <see cref="ArchiveRemoval"/>.</summary>
+    /// <summary>Removes bytes that nothing names any more; what storage keeps now goes with <see cref="Objects.ObjectSweep"/>.</summary>
     public async Task RemoveAsync(string key)
     {
         try

@@ -39,9 +39,27 @@ internal sealed partial class RunEnding(
             LogAbandoned(run.Id, run.Status);
         }
 
-        if (await CleanUpAsync(run, cancellationToken))
+        if (run.Status == WorkspaceRunStatus.ArchiveUploaded)
+        {
+            await WithdrawAsync(run, cancellationToken);
+        }
+        else if (await CleanUpAsync(run, cancellationToken))
         {
             await FinishAsync(run, EndOf(run, time.GetUtcNow()), cancellationToken);
+        }
+    }
+
+    /// <summary>
+    /// Nobody has started the run. Nothing of it was carried out and nothing went wrong, so no reason of a failure would be true.
+    /// </summary>
+    private async Task WithdrawAsync(WorkspaceRunRow run, CancellationToken cancellationToken)
+    {
+        const string Message = "The run was not started in time after its upload; the platform has canceled it.";
+        var now = time.GetUtcNow();
+        var told = RunTold.Status(WorkspaceRunStatus.Canceled, now, Message);
+        if (await runs.WithdrawAsync(run.Id, now, Message, told, cancellationToken) is { } canceled)
+        {
+            await FinishAsync(canceled, EndOf(canceled, now), cancellationToken);
         }
     }
 
@@ -93,9 +111,9 @@ internal sealed partial class RunEnding(
 
     private async Task<WorkspaceRunRow?> FinishAsync(WorkspaceRunRow run, WorkspaceRunEnd end, CancellationToken cancellationToken)
     {
-        if (await closing.FinishAsync(run.Id, run.ClaimedBy, end, cancellationToken) is not { } finished)
+        if (await closing.FinishAsync(run.Id, run.ClaimedBy, end, run.Status, cancellationToken) is not { } finished)
         {
-            // It has found a worker after all.
+            // It has found a worker or its archive after all.
             return null;
         }
 
@@ -129,7 +147,7 @@ internal sealed partial class RunEnding(
         return true;
     }
 
-    [LoggerMessage(2530, LogLevel.Warning, "Run {RunId} is {Status} and nobody's: it has failed.")]
+    [LoggerMessage(2530, LogLevel.Warning, "Run {RunId} is {Status} and nobody's: it is ended.")]
     private partial void LogAbandoned(string runId, string status);
 
     [LoggerMessage(2531, LogLevel.Warning, "Run {RunId}: its evidence can not be stored now; the sweep tries again.")]

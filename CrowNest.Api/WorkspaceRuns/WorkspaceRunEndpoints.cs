@@ -33,7 +33,6 @@ internal static class WorkspaceRunEndpoints
         services.AddSingleton<ArchiveUpload>();
         services.AddSingleton<ArchiveStaging>();
         services.AddHostedService<AbandonedRuns>();
-        services.AddHostedService<ArchiveRemoval>();
         return services;
     }
 

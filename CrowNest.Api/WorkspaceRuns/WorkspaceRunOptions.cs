@@ -31,6 +31,10 @@ internal sealed class WorkspaceRunOptions
     [Range(typeof(TimeSpan), "00:00:00.1", "30.00:00:00")]
     public TimeSpan UploadWithin { get; set; } = TimeSpan.FromHours(24);
 
+    /// <summary>A run that has its archive and is not started by then is canceled, and its archive goes (docs/protocols.md 9).</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "365.00:00:00")]
+    public TimeSpan StartWithin { get; set; } = TimeSpan.FromDays(7);
+
     /// <summary>A started run that no worker carries by then has failed (docs/protocols.md 9).</summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "1.00:00:00")]
     public TimeSpan UnclaimedAfter { get; set; } = TimeSpan.FromMinutes(5);
@@ -42,17 +46,6 @@ internal sealed class WorkspaceRunOptions
     /// <summary>Time between two looks for abandoned runs.</summary>
     [Range(typeof(TimeSpan), "00:00:00.050", "01:00:00")]
     public TimeSpan SweepInterval { get; set; } = TimeSpan.FromSeconds(2);
-
-    /// <summary>Time between two looks for archives that nothing needs.</summary>
-    [Range(typeof(TimeSpan), "00:00:00.050", "1.00:00:00")]
-    public TimeSpan ArchiveRemovalInterval { get; set; } = TimeSpan.FromMinutes(10);
-
-    /// <summary>
-    /// Archives younger than this are left alone: between the end of an upload and the row that names it, nothing does. Above the longest
-    /// time that the database may be away in between.
-    /// </summary>
-    [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
-    public TimeSpan SpareArchives { get; set; } = TimeSpan.FromHours(1);
 
     /// <summary>Followers look for new events by themselves after this time, whether they were woken or not.</summary>
     [Range(typeof(TimeSpan), "00:00:00.010", "00:01:00")]

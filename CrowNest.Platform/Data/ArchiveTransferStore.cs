@@ -76,36 +76,6 @@ public sealed class ArchiveTransferStore(NpgsqlDataSource database)
         return await sql.ExecuteNonQueryAsync(cancellationToken) == 1;
     }
 
-    /// <summary>Those of the objects that something needs: a run not long closed, or an upload that may yet be finalized.</summary>
-    /// <param name="runIds">The runs that the keys name.</param>
-    /// <param name="closedAfter">Archives of runs that were closed later are needed.</param>
-    public async Task<HashSet<string>> ListNeededAsync(
-        IReadOnlyCollection<string> keys, IReadOnlyCollection<string> runIds, DateTimeOffset now, DateTimeOffset closedAfter,
-        CancellationToken cancellationToken)
-    {
-        await using var sql = database.CreateCommand($"""
-            SELECT archive_key FROM workspace_runs WHERE id = ANY(@runs) AND archive_key = ANY(@keys)
-                AND (closed_at IS NULL OR closed_at > @closed)
-            UNION ALL
-            SELECT u.object_key FROM archive_transfers u JOIN workspace_runs r ON r.id = u.run_id
-            WHERE u.run_id = ANY(@runs) AND u.object_key = ANY(@keys) AND r.status = '{WorkspaceRunStatus.AwaitingArchive}'
-                AND (u.status = '{ArchiveTransferStatus.Finalized}'
-                     OR (u.status = '{ArchiveTransferStatus.Uploaded}' AND u.expires_at > @now))
-            """);
-        sql.Parameters.AddWithValue("keys", keys.ToArray());
-        sql.Parameters.AddWithValue("runs", runIds.ToArray());
-        sql.Parameters.AddWithValue("now", now);
-        sql.Parameters.AddWithValue("closed", closedAfter);
-        await using var reader = await sql.ExecuteReaderAsync(cancellationToken);
-        var needed = new HashSet<string>(StringComparer.Ordinal);
-        while (await reader.ReadAsync(cancellationToken))
-        {
-            needed.Add(reader.GetString(0));
-        }
-
-        return needed;
-    }
-
     private static async Task<ArchiveTransferRow?> ReadAsync(NpgsqlCommand sql, CancellationToken cancellationToken)
     {
         await using var reader = await sql.ExecuteReaderAsync(cancellationToken);

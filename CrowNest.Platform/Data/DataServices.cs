@@ -35,6 +35,7 @@ public static class DataServices
         builder.Services.AddSingleton<UsageStore>();
         builder.Services.AddSingleton<WorkspaceRunStore>();
         builder.Services.AddSingleton<ArchiveTransferStore>();
+        builder.Services.AddSingleton<ObjectUseStore>();
         builder.Services.AddSingleton<EvidenceKeyStore>();
         builder.Services.AddSingleton<RunClosing>();
         return builder;

@@ -98,13 +98,14 @@ public sealed partial class WorkspaceRunStore
         using var owned = new NpgsqlCommand();
         owner.AddTo(owned.Parameters);
         parameters.AddRange(owned.Parameters.Select(p => p.Clone()));
-        return ChangeAsync(id,
-            $"""
-            status = '{WorkspaceRunStatus.Canceled}', finished_at = @now, failure_class = '{WorkspaceRunFailure.ClassCanceled}',
-            orchestration_succeeded = true, cleanup_status = coalesce(r.cleanup_status, '{WorkspaceRunCleanup.NotRequested}')
-            """,
-            $"r.status = ANY(@from) AND {Ownership.Sql("r")}", [told], cancellationToken, [.. parameters]);
+        return ChangeAsync(id, Canceled, $"r.status = ANY(@from) AND {Ownership.Sql("r")}", [told], cancellationToken, [.. parameters]);
     }
+
+    /// <summary>The platform cancels a run that was never started; its evidence follows. null: it waits for its start no more.</summary>
+    public Task<WorkspaceRunRow?> WithdrawAsync(
+        string id, DateTimeOffset now, string message, WorkspaceRunEvent told, CancellationToken cancellationToken) =>
+        ChangeAsync(id, $"{Canceled}, failure_message = @message", $"r.status = '{WorkspaceRunStatus.ArchiveUploaded}'", [told],
+            cancellationToken, new("now", now), new("message", message));
 
     /// <summary>
     /// Ends the run together with its evidence, which names the <c>seq</c> of the events to come and so must find
@@ -142,6 +143,11 @@ public sealed partial class WorkspaceRunStore
     public Task<WorkspaceRunRow?> CloseAsync(string id, WorkspaceRunEvent terminal, DateTimeOffset now, CancellationToken cancellationToken) =>
         ChangeAsync(id, "closed_at = @now", "r.closed_at IS NULL AND r.evidence_key IS NOT NULL AND r.finished_at IS NOT NULL", [terminal],
             cancellationToken, new NpgsqlParameter("now", now));
+
+    private const string Canceled = $"""
+        status = '{WorkspaceRunStatus.Canceled}', finished_at = @now, failure_class = '{WorkspaceRunFailure.ClassCanceled}',
+        orchestration_succeeded = true, cleanup_status = coalesce(r.cleanup_status, '{WorkspaceRunCleanup.NotRequested}')
+        """;
 
     private const string BeforeCommand = $"""
         r.status IN ('{WorkspaceRunStatus.Starting}', '{WorkspaceRunStatus.Extracting}')

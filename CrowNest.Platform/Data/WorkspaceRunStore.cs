@@ -150,23 +150,26 @@ public sealed partial class WorkspaceRunStore(NpgsqlDataSource database)
     }
 
     /// <summary>
-    /// Runs that no worker carries and none will: never uploaded and created before <paramref name="unuploadedBefore"/>, final but not
-    /// closed without ever having been a worker's, or unclaimed since before <paramref name="unclaimedBefore"/>.
+    /// Runs that no worker carries and none will: never uploaded and created before <paramref name="unuploadedBefore"/>, uploaded before
+    /// <paramref name="unstartedBefore"/> and never started, final but not closed without ever having been a worker's, or unclaimed since
+    /// before <paramref name="unclaimedBefore"/>.
     /// </summary>
     public async Task<List<string>> ListAbandonedAsync(
-        DateTimeOffset unuploadedBefore, DateTimeOffset unclaimedBefore, DateTimeOffset now, int limit, CancellationToken cancellationToken)
+        DateTimeOffset unuploadedBefore, DateTimeOffset unstartedBefore, DateTimeOffset unclaimedBefore, int limit,
+        CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand($"""
             SELECT r.id FROM workspace_runs r LEFT JOIN workers w ON w.id = r.claimed_by
             WHERE r.closed_at IS NULL AND (
                 (r.status = '{WorkspaceRunStatus.AwaitingArchive}' AND r.created_at < @unuploaded)
+                OR (r.status = '{WorkspaceRunStatus.ArchiveUploaded}' AND r.uploaded_at < @unstarted)
                 OR (r.started_at IS NULL AND r.finished_at IS NOT NULL)
                 OR (r.started_at < @unclaimed AND (w.id IS NULL OR w.lease_expires_at < @unclaimed)))
             ORDER BY r.created_at LIMIT @limit
             """);
         sql.Parameters.AddWithValue("unuploaded", unuploadedBefore);
+        sql.Parameters.AddWithValue("unstarted", unstartedBefore);
         sql.Parameters.AddWithValue("unclaimed", unclaimedBefore);
-        sql.Parameters.AddWithValue("now", now);
         sql.Parameters.AddWithValue("limit", limit);
         return await ReadIdsAsync(sql, cancellationToken);
     }

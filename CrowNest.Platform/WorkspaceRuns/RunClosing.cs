@@ -14,13 +14,20 @@ public sealed class RunClosing(WorkspaceRunStore runs, ArtifactStore artifacts, 
     /// Stores the evidence of the run and makes it final, as <paramref name="end"/> says or, when a cancel was first, as canceled.
     /// </summary>
     /// <param name="workerId">Who carries the run; null: nobody.</param>
-    /// <returns>The final row with its evidence; null when the run is someone else's by now.</returns>
+    /// <param name="from">The status that <paramref name="end"/> was concluded from; null: it holds in any.</param>
+    /// <returns>The final row with its evidence; null when the run is someone else's by now, or has gone on to another status.</returns>
     /// <exception cref="ObjectStoreException">The evidence can not be stored now: nothing has changed; try again.</exception>
-    public async Task<WorkspaceRunRow?> FinishAsync(string runId, string? workerId, WorkspaceRunEnd end, CancellationToken cancellationToken)
+    public async Task<WorkspaceRunRow?> FinishAsync(
+        string runId, string? workerId, WorkspaceRunEnd end, string? from, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(end);
         while (await runs.FindAsync(runId, cancellationToken) is { } row && row.ClaimedBy == workerId)
         {
+            if (!row.IsFinal && from is not null && row.Status != from)
+            {
+                return null;
+            }
+
             if (row.EvidenceKey is not null)
             {
                 return row;

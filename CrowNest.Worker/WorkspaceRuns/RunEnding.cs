@@ -35,7 +35,7 @@ internal sealed partial class RunEnding(
                 var end = run.Verdict is { } verdict
                     ? verdict with { FinishedAt = now }
                     : new WorkspaceRunEnd(run.Row.Status, run.Row.FinishedAt ?? now, run.Row.FailureReason, run.Row.FailureMessage);
-                await run.AcceptAsync(await closing.FinishAsync(run.Id, run.WorkerId, end, stopping));
+                await run.AcceptAsync(await closing.FinishAsync(run.Id, run.WorkerId, end, from: null, stopping));
                 LogFinished(run.Id, run.Row.Status, run.Row.FailureReason);
                 return;
             }

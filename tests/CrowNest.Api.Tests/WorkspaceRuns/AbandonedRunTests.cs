@@ -1,7 +1,9 @@
+using CrowNest.Api.WorkspaceRuns;
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Fleet;
 using CrowNest.Testing;
+using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 using Xunit;
 
@@ -24,6 +26,45 @@ public sealed class AbandonedRunTests(ResourceFixture fixture) : IClassFixture<R
         Assert.Equal("awaiting_archive failed terminal", await tenant.StoryAsync(id));
         Assert.Equal("upload_missing", (await tenant.GetAsync($"/v1/workspace-runs/{id}/evidence", "evidence")).Text("failureReason"));
         await tenant.UploadAsync(id, RunCalls.Archive()).ErrorAsync(409, "upload_conflict");
+    }
+
+    [Fact]
+    public async Task UploadedAndNeverStarted_IsCanceledByThePlatformAndItsArchiveGoes()
+    {
+        var tenant = await fixture.TenantAsync();
+        var id = await tenant.UploadedAsync();
+        var young = await tenant.UploadedAsync();
+        await AgeAsync(id, "uploaded_at = uploaded_at - interval '8 days'");
+        await SweptAsync(tenant, id);
+        var run = await tenant.ReadRunAsync(id);
+        Assert.Equal(("canceled", "canceled", "not_requested"), (run.Text("status"), run.Text("failureClass"), run.Text("cleanupStatus")));
+        Assert.False(run.Has("failureReason") || run.Has("startedAt") || run.Has("sandboxId"));
+        Assert.EndsWith("archive_uploaded canceled terminal", await tenant.StoryAsync(id), StringComparison.Ordinal);
+        Assert.Contains("platform", (await tenant.EventsAsync(id))[^2].Text("message"), StringComparison.Ordinal);
+        var evidence = await tenant.GetAsync($"/v1/workspace-runs/{id}/evidence", "evidence");
+        Assert.Equal(("canceled", run.Text("failureMessage")), (evidence.Text("status"), evidence.Text("failureMessage")));
+        await tenant.PostAsync(id, "start").ErrorAsync(409, "conflict");
+        Assert.Equal("archive_uploaded", (await tenant.ReadRunAsync(young)).Text("status"));
+
+        await using var api = fixture.StartApi(
+            ("Api:Objects:Interval", "00:00:00.1"), ("Api:Objects:SpareArchives", "00:00:00"),
+            ("Api:WorkspaceRuns:KeepArchives", "00:00:00"));
+        await Eventually.HoldsAsync(
+            () => tenant.Objects(id).All(o => o.Contains("evidence", StringComparison.Ordinal)), "its archive is gone");
+        Assert.Single(tenant.Objects(young));
+    }
+
+    [Fact]
+    public async Task UploadedWhileTheSweepEndsIt_IsNotFailedForItsUpload()
+    {
+        var tenant = await fixture.TenantAsync();
+        var id = await tenant.RunAsync();
+        var services = fixture.Api.Services;
+        var stale = (await services.GetRequiredService<WorkspaceRunStore>().FindAsync(id, default))!;
+        using var uploaded = await tenant.UploadAsync(id, RunCalls.Archive());
+        await services.GetRequiredService<RunEnding>().EndAbandonedAsync(stale, default);
+        Assert.Equal("archive_uploaded", (await tenant.ReadRunAsync(id)).Text("status"));
+        Assert.DoesNotContain(tenant.Objects(id), o => o.Contains("evidence", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -223,7 +223,7 @@ public sealed class ArchiveStagingTests(ResourceFixture fixture) : IClassFixture
 
         Assert.Equal((2, 1, 1, 2), Counts());
         await using var api = fixture.StartApi(
-            ("Api:WorkspaceRuns:ArchiveRemovalInterval", "00:00:00.1"), ("Api:WorkspaceRuns:SpareArchives", "00:00:00"),
+            ("Api:Objects:Interval", "00:00:00.1"), ("Api:Objects:SpareArchives", "00:00:00"),
             ("Api:WorkspaceRuns:KeepArchives", "00:00:00"));
         await Eventually.HoldsAsync(() => Counts() == (1, 1, 0, 1), "what nothing needs is gone");
         Assert.Contains("evidence", Assert.Single(tenant.Objects(ended)), StringComparison.Ordinal);

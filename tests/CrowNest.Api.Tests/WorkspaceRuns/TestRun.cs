@@ -148,7 +148,7 @@ internal sealed class TestRunWorker(IServiceProvider services, string workerId)
         }
 
         var now = DateTimeOffset.UtcNow;
-        Assert.NotNull(await _closing.FinishAsync(id, workerId, new WorkspaceRunEnd(status, now, reason), default));
+        Assert.NotNull(await _closing.FinishAsync(id, workerId, new WorkspaceRunEnd(status, now, reason), from: null, default));
         await _wakeUps.PublishAsync(id);
         await _runs.SaveCleanupAsync(id, WorkspaceRunCleanup.Succeeded, default);
         Assert.NotNull(await _closing.CloseAsync(id, default));

@@ -91,15 +91,27 @@ public sealed class WorkspaceRunStoreTests(StoreFixture fixture) : IClassFixture
         var canceled = await CreatedAsync(tenant);
         await _runs.CancelAsync(tenant.Ownership, canceled, Now, Told("canceled"), default);
         var (_, stranded) = await StartedAsync();
-        async Task<List<string>> AbandonedAsync(DateTimeOffset unuploaded, DateTimeOffset unclaimed) =>
-            await _runs.ListAbandonedAsync(unuploaded, unclaimed, Now, 1000, default);
-        var soon = await AbandonedAsync(Now.AddHours(-1), Now.AddHours(-1));
+        var unstarted = await CreatedAsync(tenant);
+        Assert.NotNull(await _runs.MarkArchiveUploadedAsync(unstarted, "a", 3, "archives/y", Now, [Told("archive_uploaded")], default));
+        async Task<List<string>> AbandonedAsync(DateTimeOffset before) =>
+            await _runs.ListAbandonedAsync(before, before, before, 1000, default);
+        var soon = await AbandonedAsync(Now.AddHours(-1));
         Assert.Contains(canceled, soon);
         Assert.DoesNotContain(never, soon);
         Assert.DoesNotContain(stranded, soon);
-        var late = await AbandonedAsync(Now.AddHours(1), Now.AddHours(1));
+        Assert.DoesNotContain(unstarted, soon);
+        var late = await AbandonedAsync(Now.AddHours(1));
         Assert.Contains(never, late);
         Assert.Contains(stranded, late);
+        Assert.Contains(unstarted, late);
+    }
+
+    [Fact]
+    public async Task Withdraw_OfARunThatWasStartedMeanwhile_ChangesNothing()
+    {
+        var (_, started) = await StartedAsync();
+        Assert.Null(await _runs.WithdrawAsync(started, Now, "too late", Told(WorkspaceRunStatus.Canceled), default));
+        Assert.Equal(WorkspaceRunStatus.Starting, (await _runs.FindAsync(started, default))!.Status);
     }
 
     [Fact]
