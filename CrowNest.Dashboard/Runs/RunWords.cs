@@ -55,8 +55,13 @@ internal static class RunWords
         _ => "It failed for a reason that this page does not know.",
     };
 
+    /// <summary>What the platform has to say besides <see cref="Explanation"/>; empty where that would be the same once more.</summary>
+    public static string Detail(WorkspaceRun run) =>
+        run.FailureReason is WorkspaceRunFailure.CommandExit or WorkspaceRunFailure.Timeout ? "" : run.FailureMessage ?? "";
+
     public static string Cleanup(WorkspaceRun run) => run.CleanupStatus switch
     {
+        WorkspaceRunCleanup.Pending when !WorkspaceRunStatus.IsFinal(run.Status) => "Removed when the run ends",
         WorkspaceRunCleanup.Pending => "Still to be removed",
         WorkspaceRunCleanup.Succeeded => "Removed",
         WorkspaceRunCleanup.Failed => "Could not be removed",

@@ -109,6 +109,20 @@ public sealed class ArtifactsTests(DashboardFixture dashboard)
     }
 
     [Fact]
+    public async Task List_RemotePathThatIsTheName_IsShownOnce()
+    {
+        var sandbox = Api.AddSandbox("plain-name");
+        Api.AddArtifact("plain-name", sandbox.Id, "report.txt", [1]);
+        Api.AddArtifact("plain-name", sandbox.Id, "builds/report.txt", [1]);
+        await using var visitor = await dashboard.NewVisitorAsync("plain-name");
+        await visitor.Page.GotoAsync("/artifacts");
+
+        await visitor.Page.GetByText("builds/report.txt", new() { Exact = true }).WaitForAsync();
+        Assert.Equal(2, await visitor.Page.GetByText("report.txt", new() { Exact = true }).CountAsync());
+        Assert.Empty(visitor.Complaints);
+    }
+
+    [Fact]
     public async Task Delete_Refused_SaysWhyAndKeepsTheRow()
     {
         var sandbox = Api.AddSandbox("kept");

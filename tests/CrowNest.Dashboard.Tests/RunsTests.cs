@@ -181,6 +181,33 @@ public sealed class RunsTests(DashboardFixture dashboard)
     }
 
     [Fact]
+    public async Task Run_CommandFailed_SaysSoOnceAndWhenTheSandboxGoes()
+    {
+        var sandbox = Api.AddSandbox("exit");
+        var run = Api.AddRun("exit", "make test", created => created with
+        {
+            SandboxId = sandbox.Id,
+            CleanupStatus = WorkspaceRunCleanup.Pending,
+        }).Enter(WorkspaceRunStatus.Running);
+        await using var visitor = await dashboard.NewVisitorAsync("exit");
+        var page = visitor.Page;
+        await page.GotoAsync($"/runs/{run.Id}");
+        await page.Locator(".stages li").GetByText("Running the command").WaitForAsync();
+        await page.GetByText("Removed when the run ends").WaitForAsync();
+
+        run.End(WorkspaceRunStatus.Failed, current => current with
+        {
+            FailureReason = WorkspaceRunFailure.CommandExit,
+            FailureMessage = "The command exited with code 3.",
+            ExitCode = 3,
+        });
+
+        await page.GetByText("The command ended with exit code 3").WaitForAsync();
+        Assert.Equal(0, await page.GetByText("exited with code 3").Filter(new() { HasNotText = "{" }).CountAsync());
+        Assert.Empty(visitor.Complaints);
+    }
+
+    [Fact]
     public async Task Run_FailedAndHostile_SaysWhyAndStaysText()
     {
         const string Attack = "<img src=x onerror=\"document.title='owned'\">\u202E";
