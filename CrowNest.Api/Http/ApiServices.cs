@@ -41,7 +41,7 @@ internal static class ApiServices
         services.AddSingleton<SigningKeys>();
         services.AddSingleton<SignedUrls>();
         services.AddHostedService<SigningKeyRotation>();
-        services.AddCors(LinkCors.Configure);
+        services.AddCors();
         services.AddSingleton<Transfers>();
         services.AddSingleton<CredentialStore>();
         services.AddSingleton<HumanSessions>();
@@ -76,6 +76,7 @@ internal static class ApiServices
         }
 
         app.UseRouting();
+        // Before everything that can refuse, so that a page can read why; a preflight comes without a signature and ends here.
         app.UseCors();
         app.UseMiddleware<RequestSize>();
         app.UseMiddleware<Authentication>();

@@ -1,4 +1,5 @@
 using CrowNest.Api.Links;
+using Microsoft.AspNetCore.Cors;
 
 namespace CrowNest.Api.Http;
 
@@ -107,9 +108,9 @@ internal static class EndpointMetadataExtensions
     public static TBuilder ExemptFromRateLimit<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.WithMetadata(new RateLimitExempt());
 
-    /// <summary>The route also works without a credential, by a signed link, and then from pages of any origin.</summary>
+    /// <summary>A link may be used from anywhere, so also by pages of other origins.</summary>
     public static TBuilder AllowSignedUrl<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
-        builder.WithMetadata(new SignedUrlAllowed()).RequireCors(LinkCors.Policy);
+        builder.WithMetadata(new SignedUrlAllowed(), new CorsPolicyMetadata(LinkCors.Policy));
 
     public static TBuilder AllowHumanSessionHeaders<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.WithMetadata(new HumanSessionHeadersAllowed());

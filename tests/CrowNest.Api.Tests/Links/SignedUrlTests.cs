@@ -44,65 +44,10 @@ public sealed class SignedUrlTests(PostgresFixture postgres, RedisFixture redis)
         static object Show(string id, string? path, Caller caller) => new { id, path = path ?? "", caller.CredentialId, caller.Scopes };
     }
 
-    private static string? Header(HttpResponseMessage response, string name) =>
-        response.Headers.TryGetValues(name, out var values) ? string.Join(',', values) : null;
-
     public async Task DisposeAsync()
     {
         await _api.DisposeAsync();
         await _other.DisposeAsync();
-    }
-
-    [Theory]
-    [InlineData("GET", "range")]
-    [InlineData("PUT", "content-type")]
-    public async Task Preflight_OfASignedRoute_IsAnsweredWithoutASignature(string method, string header)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Options, "/v1/files/a");
-        request.Headers.Add("Origin", "https://pages.example");
-        request.Headers.Add("Access-Control-Request-Method", method);
-        request.Headers.Add("Access-Control-Request-Headers", header);
-        using var response = await _api.Client(bearer: null).SendAsync(request);
-        Assert.Equal(HttpStatusCode.NoContent, response.StatusCode);
-        Assert.Equal("*", Header(response, "Access-Control-Allow-Origin"));
-        Assert.Contains(method, Header(response, "Access-Control-Allow-Methods"), StringComparison.Ordinal);
-        Assert.Contains(header, Header(response, "Access-Control-Allow-Headers"), StringComparison.OrdinalIgnoreCase);
-        Assert.Null(Header(response, "Access-Control-Allow-Credentials"));
-        Assert.NotNull(Header(response, "Access-Control-Max-Age"));
-    }
-
-    [Fact]
-    public async Task Link_FromAForeignPage_IsReadableAlsoWhenItIsRefused()
-    {
-        var client = _api.Client(bearer: null);
-        client.DefaultRequestHeaders.Add("Origin", "https://pages.example");
-        var link = await LinkAsync("a", 60);
-        using var shown = await client.GetAsync(link);
-        Assert.Equal((HttpStatusCode.OK, "*"), (shown.StatusCode, Header(shown, "Access-Control-Allow-Origin")));
-        Assert.Contains("Content-Disposition", Header(shown, "Access-Control-Expose-Headers"), StringComparison.OrdinalIgnoreCase);
-        using var refused = await client.GetAsync(link.Replace("signature=", "signature=x", StringComparison.Ordinal));
-        Assert.Equal((HttpStatusCode.Forbidden, "*"), (refused.StatusCode, Header(refused, "Access-Control-Allow-Origin")));
-    }
-
-    /// <summary>What a page of another origin may not read or send: everything that is no signed link.</summary>
-    [Theory]
-    [InlineData("GET", "/v1/closed/a")]
-    [InlineData("GET", "/v1/nothing")]
-    [InlineData("DELETE", "/v1/files/a")]
-    public async Task OtherRoutes_FromAForeignPage_SayNothingOfOrigins(string method, string route)
-    {
-        foreach (var isPreflight in new[] { true, false })
-        {
-            using var request = new HttpRequestMessage(isPreflight ? HttpMethod.Options : new HttpMethod(method), route);
-            request.Headers.Add("Origin", "https://pages.example");
-            if (isPreflight)
-            {
-                request.Headers.Add("Access-Control-Request-Method", method);
-            }
-
-            using var response = await _api.Client().SendAsync(request);
-            Assert.DoesNotContain(response.Headers, h => h.Key.StartsWith("Access-Control-", StringComparison.OrdinalIgnoreCase));
-        }
     }
 
     [Fact]
