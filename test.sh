@@ -133,7 +133,7 @@ wanted() {
 # Fast ones first; the end-to-end tests want the machine to themselves and come last.
 mapfile -t all < <(grep -l 'Microsoft.NET.Test.Sdk' "$root"/tests/*/*.csproj | xargs -n 1 basename -s .csproj \
   | awk '{ print ($0 ~ /EndToEnd/ ? 2 : 1), $0 }' | sort | cut -d' ' -f2)
-uses_s3() { grep -rqF --include='*.cs' CROWNEST_TEST_S3_ "$root/tests/$1"; }
+uses_s3() { grep -rqwF --include='*.cs' -e S3Server -e S3Fact "$root/tests/$1"; }
 
 began=$SECONDS
 if $setup; then CROWNEST_LOG_DIRECTORY=$results "$root/eng/setup.sh" --tests; fi

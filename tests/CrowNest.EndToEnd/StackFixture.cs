@@ -16,7 +16,7 @@ namespace CrowNest.EndToEnd;
 /// The whole stack as the AppHost composes it: real processes of API, worker and dashboard over real Postgres, Redis and Docker, on
 /// ports and in a folder of its own, so that it runs beside a stack that a developer has up.
 /// </summary>
-public sealed class StackFixture : IAsyncLifetime
+public class StackFixture : IAsyncLifetime
 {
     public const string Collection = "stack";
 
@@ -47,19 +47,23 @@ public sealed class StackFixture : IAsyncLifetime
     /// <summary>Where the embedded object store keeps its files.</summary>
     public string ObjectsDirectory => Path.Combine(_state, "objects");
 
-    public async Task InitializeAsync()
+    /// <summary>What the AppHost is told besides, as words of its command line.</summary>
+    protected virtual IEnumerable<string> Settings => [];
+
+    public virtual async Task InitializeAsync()
     {
-        Environment.SetEnvironmentVariable("CROWNEST_BOOTSTRAP_API_KEY", _key);
         Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT", Traces.Endpoint);
         Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
-        Environment.SetEnvironmentVariable("Worker__UidBase", "700500");
-        Environment.SetEnvironmentVariable("Worker__UidCount", "500");
         var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions
         {
             AssemblyName = typeof(CrowNestModel).Assembly.GetName().Name,
             Args =
             [
                 $"--CROWNEST_STATE_DIRECTORY={_state}",
+                $"--CROWNEST_BOOTSTRAP_API_KEY={_key}",
+                "--Worker:UidBase=700500",
+                "--Worker:UidCount=500",
+                .. Settings,
                 .. new[] { "API", "DASHBOARD", "WORKER", "POSTGRES", "REDIS" }.Select(name => $"--CROWNEST_{name}_PORT={FreePort.Next()}"),
             ],
         });
@@ -88,7 +92,7 @@ public sealed class StackFixture : IAsyncLifetime
         Client = new CrowNestClient(new CrowNestClientOptions { BaseUrl = api.ToString(), Credential = _key });
     }
 
-    public async Task DisposeAsync()
+    public virtual async Task DisposeAsync()
     {
         await AnswersAgainAsync();
         foreach (var sandbox in (await Client.Sandboxes.ListAsync(new ListSandboxesOptions { Limit = 500 })).Data)
@@ -98,6 +102,7 @@ public sealed class StackFixture : IAsyncLifetime
 
         await App.StopAsync();
         await App.DisposeAsync();
+        Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT", null);
         Traces.Dispose();
         await Docker.RemoveDeploymentAsync(_state);
         Directory.Delete(_state, recursive: true);
@@ -157,5 +162,6 @@ public sealed class StackFixture : IAsyncLifetime
         Patience);
 }
 
-[CollectionDefinition(StackFixture.Collection)]
+/// <summary>One after the other: a stack takes the whole machine.</summary>
+[CollectionDefinition(StackFixture.Collection, DisableParallelization = true)]
 public sealed class StackCollection : ICollectionFixture<StackFixture>;

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using CrowNest.Platform.Objects;
+using CrowNest.Testing;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Objects;

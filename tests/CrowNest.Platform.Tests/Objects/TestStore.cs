@@ -1,13 +1,13 @@
 using System.Security.Cryptography;
 using CrowNest.Platform.Objects;
+using CrowNest.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Objects;
 
 /// <summary>
-/// Stores of one test, and keys that are its own. The S3 driver joins when <c>CROWNEST_TEST_S3_ENDPOINT</c>, <c>_BUCKET</c>,
-/// <c>_ACCESS_KEY</c> and <c>_SECRET_KEY</c> name a server; <c>eng/s3.sh</c> starts one.
+/// Stores of one test, and keys that are its own. The S3 driver joins where there is an <see cref="S3Server"/>.
 /// </summary>
 public sealed class TestStore : IAsyncDisposable
 {
@@ -16,7 +16,7 @@ public sealed class TestStore : IAsyncDisposable
 
     private readonly List<IObjectStore> _opened = [];
 
-    public static bool HasS3 => S3Setting("ENDPOINT") is not null;
+    public static bool HasS3 => S3Server.IsThere;
 
     public static TheoryData<string> Drivers => HasS3 ? [ObjectsOptions.Folder, ObjectsOptions.S3] : [ObjectsOptions.Folder];
 
@@ -46,14 +46,11 @@ public sealed class TestStore : IAsyncDisposable
     {
         Driver = driver,
         Directory = root,
-        Endpoint = S3Setting("ENDPOINT"),
-        Bucket = S3Setting("BUCKET"),
-        AccessKey = S3Setting("ACCESS_KEY"),
-        SecretKey = S3Setting("SECRET_KEY"),
+        Endpoint = S3Server.Setting("ENDPOINT"),
+        Bucket = S3Server.Setting("BUCKET"),
+        AccessKey = S3Server.Setting("ACCESS_KEY"),
+        SecretKey = S3Server.Setting("SECRET_KEY"),
     };
-
-    public static string? S3Setting(string name) =>
-        Environment.GetEnvironmentVariable($"CROWNEST_TEST_S3_{name}") is { Length: > 0 } value ? value : null;
 
     public static byte[] Bytes(int size, int seed = 1)
     {

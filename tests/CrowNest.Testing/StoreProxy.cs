@@ -2,10 +2,10 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 
-namespace CrowNest.Platform.Tests.Objects;
+namespace CrowNest.Testing;
 
 /// <summary>A way to the S3 server that can be cut, made silent, and opened again.</summary>
-internal sealed class StoreProxy : IAsyncDisposable
+public sealed class StoreProxy : IAsyncDisposable
 {
     private readonly Uri _server;
     private readonly CancellationTokenSource _stop = new();
@@ -13,6 +13,8 @@ internal sealed class StoreProxy : IAsyncDisposable
     private readonly List<Socket> _sockets = [];
     private readonly Task _accepting;
     private string? _answerToLose;
+    private long _sent;
+    private long _received;
 
     public StoreProxy(string server)
     {
@@ -32,8 +34,20 @@ internal sealed class StoreProxy : IAsyncDisposable
     /// <summary>Requests seen so far that the silent server has taken.</summary>
     public int Connections { get; private set; }
 
+    /// <summary>Bytes that went to the server, and that came from it.</summary>
+    public long Sent => Interlocked.Read(ref _sent);
+
+    public long Received => Interlocked.Read(ref _received);
+
     /// <summary>The first request that contains this is served, and its answer lost with the connection.</summary>
     public void LoseAnswerTo(string text) => _answerToLose = text;
+
+    /// <summary>The server goes away, with everything that is under way.</summary>
+    public void Cut()
+    {
+        IsCut = true;
+        CloseConnections();
+    }
 
     /// <summary>Closes what is open.</summary>
     public void CloseConnections()
@@ -133,6 +147,7 @@ internal sealed class StoreProxy : IAsyncDisposable
             }
 
             await to.SendAsync(buffer.AsMemory(0, read), SocketFlags.None, _stop.Token);
+            Interlocked.Add(ref toServer ? ref _sent : ref _received, read);
         }
     }
 
