@@ -63,6 +63,13 @@ public sealed class S3StackFixture : StackFixture
         var found = await _s3!.ListObjectsV2Async(new ListObjectsV2Request { BucketName = _bucket, Prefix = prefix });
         return [.. (found.S3Objects ?? []).Select(o => o.Key)];
     }
+
+    /// <summary>Keys of uploads that were begun and neither finished nor dropped.</summary>
+    public async Task<List<string>> UnfinishedAsync()
+    {
+        var found = await _s3!.ListMultipartUploadsAsync(new ListMultipartUploadsRequest { BucketName = _bucket });
+        return [.. (found.MultipartUploads ?? []).Select(u => u.Key)];
+    }
 }
 
 [CollectionDefinition(S3StackFixture.S3Collection, DisableParallelization = true)]
