@@ -34,6 +34,10 @@ public sealed class S3StackFixture : StackFixture
                 new AmazonS3Config { ServiceURL = S3Server.Setting("ENDPOINT"), AuthenticationRegion = "us-east-1", ForcePathStyle = true });
             await base.InitializeAsync();
         }
+        else if (S3Server.IsDemanded)
+        {
+            throw new InvalidOperationException("Continuous integration has no S3 server for these tests; eng/s3.sh starts one.");
+        }
     }
 
     public override async Task DisposeAsync()
