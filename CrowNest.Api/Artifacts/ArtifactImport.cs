@@ -44,6 +44,7 @@ internal static class ArtifactImport
         return new ImportedArtifact(SandboxFiles.ToStat(file), artifact.Id, artifact.Sha256!);
 
         async Task<ArtifactRow> FindAsync() =>
-            await store.FindAsync(caller.Ownership, artifactId, time.GetUtcNow(), cancellationToken) ?? throw ApiException.NotFound("Artifact");
+            await store.FindAsync(caller.Ownership, artifactId, time.GetUtcNow(), cancellationToken)
+            ?? throw ApiException.NotFound("Artifact");
     }
 }
