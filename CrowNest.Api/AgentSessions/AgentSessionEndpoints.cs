@@ -79,7 +79,8 @@ internal static class AgentSessionEndpoints
 
             var metadata = request.Metadata ?? new Dictionary<string, string>();
             Metadata.Validate(metadata);
-            var projectId = request.ProjectId;
+            // First, so that an unknown project is a 404 and not another project than the sandbox's.
+            var projectId = request.ProjectId is { } named ? await projects.ResolveAsync(caller, named, cancellationToken) : null;
             if (request.SandboxId is { } sandboxId)
             {
                 var sandbox = await sandboxes.DemandLiveAsync(caller, sandboxId, time.GetUtcNow(), cancellationToken);
@@ -91,7 +92,7 @@ internal static class AgentSessionEndpoints
             {
                 Id = Ids.New(Ids.AgentSession),
                 OrgId = caller.OrgId,
-                ProjectId = await projects.ResolveAsync(caller, projectId, cancellationToken),
+                ProjectId = projectId ?? await projects.ResolveAsync(caller, null, cancellationToken),
                 Name = request.Name,
                 State = AgentSessionStatus.Active,
                 CurrentSandboxId = request.SandboxId,

@@ -44,7 +44,7 @@ internal sealed partial class ArtifactDownload(
         var range = ByteRange.Of(context.Request, row.SizeBytes!.Value, tag);
         try
         {
-            await using var content = await OpenAsync(row, range, cancellationToken);
+            await using var content = await OpenAsync(row, range, caller, cancellationToken);
             var response = context.Response;
             Attachment.SetHeaders(response, row.ContentType, row.Name);
             response.Headers.AcceptRanges = "bytes";
@@ -70,14 +70,16 @@ internal sealed partial class ArtifactDownload(
         await store.FindAsync(caller.Ownership, artifactId, time.GetUtcNow(), cancellationToken) ?? throw ApiException.NotFound("Artifact");
 
     /// <summary>The object, whole and verified while it is read, or a part of it.</summary>
-    private async Task<StoredObject> OpenAsync(ArtifactRow row, ByteRange? range, CancellationToken cancellationToken)
+    private async Task<StoredObject> OpenAsync(ArtifactRow row, ByteRange? range, Caller caller, CancellationToken cancellationToken)
     {
         var wanted = range is { } part && part.Length < row.SizeBytes ? new ObjectRange(part.From, part.Length) : (ObjectRange?)null;
         var content = await objects.GetAsync(row.ObjectKey, wanted, cancellationToken);
         if (content is null || content.TotalLength != row.SizeBytes)
         {
-            LogNotWhatItWas(row.Id, content?.TotalLength ?? -1, row.SizeBytes!.Value);
             await (content?.DisposeAsync() ?? ValueTask.CompletedTask);
+            // Deleted or expired on the way: missing rightly, and a 404 as a moment later.
+            await FindAsync(row.Id, caller, cancellationToken);
+            LogNotWhatItWas(row.Id, content?.TotalLength ?? -1, row.SizeBytes!.Value);
             throw Unreadable();
         }
 

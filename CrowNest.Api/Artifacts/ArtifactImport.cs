@@ -23,14 +23,28 @@ internal static class ArtifactImport
         }
 
         var path = FileRules.Path("path", request.Path);
-        var artifact = await store.FindAsync(caller.Ownership, artifactId, time.GetUtcNow(), cancellationToken)
-            ?? throw ApiException.NotFound("Artifact");
+        var artifact = await FindAsync();
         var workerId = await files.ReadyAsync(sandbox, cancellationToken);
         var import = new ImportObject(
             artifact.ObjectKey, artifact.Sha256!, artifact.SizeBytes!.Value, path, request.CreateParents ?? true, request.Overwrite ?? true);
-        var file = await node.CallAsync(
-            sandbox.Id, workerId, w => client.ImportAsync(w, sandbox.Id, import, cancellationToken), cancellationToken);
+        AgentFile file;
+        try
+        {
+            file = await node.CallAsync(
+                sandbox.Id, workerId, w => client.ImportAsync(w, sandbox.Id, import, cancellationToken), cancellationToken);
+        }
+        catch (ApiException e) when (e.Code == ErrorCodes.DownloadExportFailed)
+        {
+            // Deleted or expired on the way: missing rightly, and a 404 as a moment later.
+            await FindAsync();
+            throw;
+        }
+
         await files.CountWrittenAsync(sandbox, file.SizeBytes, CancellationToken.None);
         return new ImportedArtifact(SandboxFiles.ToStat(file), artifact.Id, artifact.Sha256!);
+
+        async Task<ArtifactRow> FindAsync() =>
+            await store.FindAsync(caller.Ownership, artifactId, time.GetUtcNow(), cancellationToken)
+            ?? throw ApiException.NotFound("Artifact");
     }
 }

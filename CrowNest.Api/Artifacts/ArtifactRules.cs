@@ -36,7 +36,7 @@ internal static class ArtifactRules
         // A file may have a name that is no remote path; it then has none.
         var below = WorkspacePath.Below(path);
         var remotePath = request.RemotePath ?? (IsRemotePath(below) ? below : null);
-        var name = request.Name ?? BaseName(remotePath ?? path);
+        var name = request.Name ?? Name(remotePath ?? path);
         Metadata.Validate(request.Metadata ?? NoMetadata);
         return new CheckedArtifact(
             path, name, remotePath, ContentType(request.ContentType) ?? MediaTypes.Of(name), request.Metadata ?? NoMetadata, request.SessionId);
@@ -61,5 +61,12 @@ internal static class ArtifactRules
         path.Length > 0 && Encoding.UTF8.GetByteCount(path) <= Limits.RemotePathBytes
         && !path.Any(c => c == '\\' || char.IsControl(c)) && path.Split('/').All(s => s is not ("" or "." or ".."));
 
-    private static string BaseName(string path) => path[(path.LastIndexOf('/') + 1)..];
+    /// <summary>The base name; a remote path's may be longer than a name, and is then cut between two characters.</summary>
+    private static string Name(string path)
+    {
+        var name = path[(path.LastIndexOf('/') + 1)..];
+        return name.Length <= Limits.NameLength
+            ? name
+            : name[..(char.IsHighSurrogate(name[Limits.NameLength - 1]) ? Limits.NameLength - 1 : Limits.NameLength)];
+    }
 }

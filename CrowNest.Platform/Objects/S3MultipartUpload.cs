@@ -5,7 +5,6 @@ using System.Net;
 using System.Security.Cryptography;
 using Amazon.S3;
 using Amazon.S3.Model;
-using Microsoft.Extensions.Logging;
 
 namespace CrowNest.Platform.Objects;
 
@@ -13,8 +12,7 @@ namespace CrowNest.Platform.Objects;
 /// One object in parts: while one is sent the next is read and hashed, two are in memory. Metadata belongs to the first request of an
 /// upload, when the digest is not known yet, so objects in parts carry no <c>sha256</c>; the database does.
 /// </summary>
-internal sealed partial class S3MultipartUpload(
-    AmazonS3Client client, InitiateMultipartUploadResponse begun, TimeSpan patience, ILogger logger)
+internal sealed class S3MultipartUpload(AmazonS3Client client, InitiateMultipartUploadResponse begun, S3LeftOvers leftOvers)
 {
     private readonly List<PartETag> _sent = [];
     private readonly string _bucket = begun.BucketName;
@@ -51,7 +49,7 @@ internal sealed partial class S3MultipartUpload(
         catch
         {
             await sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            await AbortAsync();
+            await leftOvers.DropAsync(_bucket, _key, _id);
             throw;
         }
         finally
@@ -131,23 +129,4 @@ internal sealed partial class S3MultipartUpload(
             }
         },
         cancellationToken);
-
-    /// <summary>Parts of an upload that is not completed cost space until someone drops them; also when the caller has given up.</summary>
-    private async Task AbortAsync()
-    {
-        using var limit = new CancellationTokenSource(patience);
-        try
-        {
-            await S3Calls.CallAsync(
-                $"The parts of {_key} can not be dropped.", () => client.AbortMultipartUploadAsync(_bucket, _key, _id, limit.Token), default);
-        }
-        catch (ObjectStoreException exception)
-        {
-            // What made the upload fail is what the caller must hear.
-            LogPartsStay(_key, exception);
-        }
-    }
-
-    [LoggerMessage(3004, LogLevel.Warning, "The parts of a failed upload of {Key} stay until a later start drops them.")]
-    private partial void LogPartsStay(string key, Exception exception);
 }

@@ -9,7 +9,7 @@ namespace CrowNest.Platform.Objects;
 internal sealed partial class S3ObjectStore
 {
     /// <summary>Unfinished uploads older than this are no longer anyone's.</summary>
-    private static readonly TimeSpan LeftOverAge = TimeSpan.FromDays(1);
+    internal static readonly TimeSpan LeftOverAge = TimeSpan.FromDays(1);
 
     /// <summary>
     /// Makes the bucket when it is missing and that is wanted, and drops unfinished uploads of yesterday. A store that is away, or does

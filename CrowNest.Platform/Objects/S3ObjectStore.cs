@@ -22,6 +22,7 @@ internal sealed partial class S3ObjectStore : IObjectStore, IDisposable
     internal const int PartBytes = 8 * 1024 * 1024;
 
     private readonly AmazonS3Client _client;
+    private readonly S3LeftOvers _leftOvers;
     private readonly ObjectsOptions _options;
     private readonly string _bucket;
     private readonly TimeProvider _clock;
@@ -45,6 +46,7 @@ internal sealed partial class S3ObjectStore : IObjectStore, IDisposable
             Timeout = options.RequestTimeout,
             MaxErrorRetry = 2,
         });
+        _leftOvers = new S3LeftOvers(_client, options.RequestTimeout, clock, logger);
     }
 
     public async Task<ObjectDigest> PutAsync(string key, Stream content, long? length, CancellationToken cancellationToken)
@@ -61,7 +63,7 @@ internal sealed partial class S3ObjectStore : IObjectStore, IDisposable
             {
                 var begun = await WithBucketAsync(
                     failure, () => _client.InitiateMultipartUploadAsync(_bucket, key, cancellationToken), cancellationToken);
-                var upload = new S3MultipartUpload(_client, begun, _options.RequestTimeout, _logger);
+                var upload = new S3MultipartUpload(_client, begun, _leftOvers);
                 return await upload.SendAsync(first, content, length, cancellationToken);
             }
 
@@ -131,7 +133,11 @@ internal sealed partial class S3ObjectStore : IObjectStore, IDisposable
         return new ObjectPage([.. wanted], listed.IsTruncated == true && all.Count > 0 ? all[^1].Key : null);
     }
 
-    public void Dispose() => _client.Dispose();
+    public void Dispose()
+    {
+        _leftOvers.Dispose();
+        _client.Dispose();
+    }
 
     internal static void CheckLength(string key, long written, long? expected)
     {

@@ -1,5 +1,8 @@
+using System.Buffers.Text;
 using System.Net;
 using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
 using Aspire.Hosting.Testing;
 using CrowNest.Client;
 using CrowNest.Contracts;
@@ -51,6 +54,8 @@ public sealed class ObjectStorageTests(S3StackFixture stack)
         Assert.DoesNotContain(artifact.ObjectKey, await stack.KeysAsync("artifacts/"));
         using var gone = await anyone.GetAsync(link.Url);
         Assert.Equal(HttpStatusCode.NotFound, gone.StatusCode);
+        var removed = await Assert.ThrowsAsync<CrowNestApiException>(() => _client.Artifacts.GetAsync(artifact.Id));
+        Assert.Equal((HttpStatusCode.NotFound, ErrorCodes.NotFound), (removed.Status, removed.Code));
     }
 
     [S3Fact]
@@ -72,6 +77,7 @@ public sealed class ObjectStorageTests(S3StackFixture stack)
     {
         var sandbox = await stack.CreateAsync();
         var sha256 = await MakeAsync(sandbox.Id, "out.bin", Huge);
+        var kept = (await stack.KeysAsync("artifacts/")).Order(StringComparer.Ordinal).ToList();
         var before = stack.Way.Sent;
         var exporting = _client.Artifacts.CreateAsync(sandbox.Id, new CreateArtifactRequest { Path = "out.bin" });
         await Eventually.HoldsAsync(() => stack.Way.Sent > before + Large, "the export is under way");
@@ -87,11 +93,14 @@ public sealed class ObjectStorageTests(S3StackFixture stack)
             stack.Way.IsCut = false;
         }
 
+        await Eventually.HoldsAsync(
+            async () => (await stack.UnfinishedAsync()).Count == 0, "the parts of the failed upload are dropped", StackFixture.Patience);
+        Assert.Equal(kept, (await stack.KeysAsync("artifacts/")).Order(StringComparer.Ordinal));
         var artifact = await _client.Artifacts.CreateAsync(sandbox.Id, new CreateArtifactRequest { Path = "out.bin" });
         Assert.Equal((Huge, sha256), (artifact.SizeBytes, artifact.Sha256));
         Assert.Equal(artifact.Id, Assert.Single((await _client.Artifacts.ListAsync(new() { SandboxId = sandbox.Id })).Data).Id);
-        var objects = await stack.KeysAsync(artifact.ObjectKey[..artifact.ObjectKey.LastIndexOf('/')]);
-        Assert.Contains(artifact.ObjectKey, objects);
+        Assert.Equal(
+            kept.Append(artifact.ObjectKey).Order(StringComparer.Ordinal), (await stack.KeysAsync("artifacts/")).Order(StringComparer.Ordinal));
     }
 
     [S3Fact]
@@ -156,6 +165,27 @@ public sealed class ObjectStorageTests(S3StackFixture stack)
         var evidence = await _runs.EvidenceAsync(id);
         Assert.Equal((WorkspaceRunStatus.Succeeded, archive.Sha256), (evidence.Status, evidence.Archive!.Sha256));
         Assert.Equal(RunEvidence.Digest(evidence), evidence.EvidenceSha256);
+        var signed = (await stack.Http.GetStringAsync($"v1/workspace-runs/{id}/evidence?format=jws")).Split('.');
+        using (var keys = JsonDocument.Parse(await stack.Http.GetStringAsync(".well-known/jwks.json")))
+        using (var header = JsonDocument.Parse(Base64Url.DecodeFromChars(signed[0])))
+        {
+            var kid = header.RootElement.GetProperty("kid").GetString();
+            var key = keys.RootElement.GetProperty("keys").EnumerateArray().Single(k => k.GetProperty("kid").GetString() == kid);
+            using var verifier = ECDsa.Create(new ECParameters
+            {
+                Curve = ECCurve.NamedCurves.nistP256,
+                Q = new ECPoint
+                {
+                    X = Base64Url.DecodeFromChars(key.GetProperty("x").GetString()),
+                    Y = Base64Url.DecodeFromChars(key.GetProperty("y").GetString()),
+                },
+            });
+            Assert.True(verifier.VerifyData(
+                Encoding.ASCII.GetBytes($"{signed[0]}.{signed[1]}"), Base64Url.DecodeFromChars(signed[2]), HashAlgorithmName.SHA256));
+        }
+
+        var vouched = JsonSerializer.Deserialize<WorkspaceRunEvidence>(Base64Url.DecodeFromChars(signed[1]), CrowNestJson.Options)!;
+        Assert.Equal(evidence.EvidenceSha256, vouched.EvidenceSha256);
         var sum = await ReadAsync(await _client.Artifacts.OpenAsync(Assert.Single(evidence.ArtifactIds)));
         Assert.Equal(evidence.Artifacts.Single().Sha256, Convert.ToHexStringLower(SHA256.HashData(sum)));
         Assert.Single(await stack.KeysAsync("evidence/"), key => key.Contains(id, StringComparison.Ordinal));

@@ -34,6 +34,10 @@ public sealed class S3StackFixture : StackFixture
                 new AmazonS3Config { ServiceURL = S3Server.Setting("ENDPOINT"), AuthenticationRegion = "us-east-1", ForcePathStyle = true });
             await base.InitializeAsync();
         }
+        else if (S3Server.IsDemanded)
+        {
+            throw new InvalidOperationException("Continuous integration has no S3 server for these tests; eng/s3.sh starts one.");
+        }
     }
 
     public override async Task DisposeAsync()
@@ -62,6 +66,13 @@ public sealed class S3StackFixture : StackFixture
     {
         var found = await _s3!.ListObjectsV2Async(new ListObjectsV2Request { BucketName = _bucket, Prefix = prefix });
         return [.. (found.S3Objects ?? []).Select(o => o.Key)];
+    }
+
+    /// <summary>Keys of uploads that were begun and neither finished nor dropped.</summary>
+    public async Task<List<string>> UnfinishedAsync()
+    {
+        var found = await _s3!.ListMultipartUploadsAsync(new ListMultipartUploadsRequest { BucketName = _bucket });
+        return [.. (found.MultipartUploads ?? []).Select(u => u.Key)];
     }
 }
 

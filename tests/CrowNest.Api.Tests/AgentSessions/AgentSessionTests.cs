@@ -75,6 +75,7 @@ public sealed class AgentSessionTests(ResourceFixture fixture) : IClassFixture<R
         await box.Http.PutAsJsonAsync($"{route}/sandbox", new { }).ErrorAsync(400, "invalid_request");
         await box.Http.PostAsJsonAsync("/v1/agent-sessions", new { sandboxId = dead }).ErrorAsync(410, "sandbox_destroyed");
         await box.Http.PostAsJsonAsync("/v1/agent-sessions", new { sandboxId = box.Id, projectId = project }).ErrorAsync(409, "conflict");
+        await box.Http.PostAsJsonAsync("/v1/agent-sessions", new { sandboxId = box.Id, projectId = "proj_unknown" }).ErrorAsync(404, "not_found");
         await box.Http.PostAsJsonAsync("/v1/agent-sessions", new { name = "" }).ErrorAsync(400, "invalid_request");
         await box.Http.PostAsJsonAsync("/v1/agent-sessions", new { metadata = new Dictionary<string, string> { ["a b"] = "" } }).ErrorAsync(400, "invalid_metadata_key");
         await box.Http.GetAsync(new Uri("/v1/agent-sessions?status=lost", UriKind.Relative)).ErrorAsync(400, "invalid_request");

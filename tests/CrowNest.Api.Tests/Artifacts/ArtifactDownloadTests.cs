@@ -1,8 +1,13 @@
 using System.Net.Http.Json;
 using System.Security.Cryptography;
+using CrowNest.Api.Artifacts;
+using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Api.Tests.Files;
+using CrowNest.Platform.Objects;
 using CrowNest.Testing;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 using Xunit;
 
 namespace CrowNest.Api.Tests.Artifacts;
@@ -121,6 +126,19 @@ public sealed class ArtifactDownloadTests(ResourceFixture fixture) : IClassFixtu
     }
 
     [Fact]
+    public async Task Download_OfAnArtifactDeletedOnTheWay_IsNotFound()
+    {
+        var (box, id) = await ArtifactAsync("0123456789");
+        var services = fixture.Api.Services;
+        var download = ActivatorUtilities.CreateInstance<ArtifactDownload>(services, new VanishingStore(
+            () => box.Http.DeleteAsync(new Uri($"/v1/artifacts/{id}", UriKind.Relative))));
+        var caller = new Caller("key_test", box.Tenant.OrgId, null, "builder", [], null);
+        var refused = await Assert.ThrowsAsync<ApiException>(
+            () => download.SendAsync(id, caller, new DefaultHttpContext { RequestServices = services }));
+        Assert.Equal(("not_found", 404), (refused.Code, refused.Status));
+    }
+
+    [Fact]
     public async Task Link_WithoutLifetime_IsTheCredentialsAndWithOneTheOrganizations()
     {
         var (box, id) = await ArtifactAsync("0123456789");
@@ -161,6 +179,27 @@ public sealed class ArtifactDownloadTests(ResourceFixture fixture) : IClassFixtu
         Assert.InRange(bounded.Number("expiresInSeconds"), 80, 100);
         await box.Http.DeleteAsync(new Uri($"/v1/artifacts/{id}", UriKind.Relative));
         await outside.GetAsync(link.Text("url")).ErrorAsync(404, "not_found");
+    }
+
+    /// <summary>Something happens between the look at the row and the look for the object, which is gone then.</summary>
+    private sealed class VanishingStore(Func<Task> meanwhile) : IObjectStore
+    {
+        public async Task<StoredObject?> GetAsync(string key, ObjectRange? range, CancellationToken cancellationToken)
+        {
+            await meanwhile();
+            return null;
+        }
+
+        public Task<ObjectDigest> PutAsync(string key, Stream content, long? length, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
+
+        public Task<ObjectStat?> StatAsync(string key, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public Task DeleteAsync(string key, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public Task<ObjectPage> ListAsync(
+            string prefix, string? after, DateTimeOffset? olderThan, int limit, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
     }
 
     private async Task<(FileBox Box, string Id)> ArtifactAsync(string content)

@@ -178,6 +178,22 @@ public sealed class ArtifactErrorTests(ResourceFixture fixture) : IClassFixture<
         await box.CreateArtifactAsync(new { path = "f" }).ErrorAsync(410, "sandbox_destroyed");
     }
 
+    [Fact]
+    public async Task Import_OfAnArtifactDeletedOnTheWay_IsNotFound()
+    {
+        var box = await BoxAsync();
+        var artifact = await box.ArtifactAsync("f");
+        fixture.Worker.Artifacts.OnImport = () => box.Http.DeleteAsync(new Uri($"/v1/artifacts/{artifact.Text("id")}", UriKind.Relative));
+        try
+        {
+            await box.PostAsync("/from-artifact", new { artifactId = artifact.Text("id"), path = "g" }).ErrorAsync(404, "not_found");
+        }
+        finally
+        {
+            fixture.Worker.Artifacts.OnImport = null;
+        }
+    }
+
     [Theory]
     [InlineData("""{"expiresInSeconds":0}""")]
     [InlineData("""{"expiresInSeconds":604801}""")]

@@ -51,6 +51,19 @@ public sealed class ArtifactTests(ResourceFixture fixture) : IClassFixture<Resou
         Assert.Equal([again.Text("id"), artifact.Text("id")], (await box.Tenant.GetAsync("/v1/artifacts?remotePath=out%2Fdata.csv", "data")).EnumerateArray().Select(a => a.Text("id")));
     }
 
+    [Theory]
+    [InlineData("r", 1024, 255)]
+    [InlineData("𝄞", 255, 254)]
+    public async Task Create_RemotePathLongerThanAName_IsNamedByItsBeginning(string character, int count, int length)
+    {
+        var box = await FileBox.CreateAsync(fixture);
+        await box.WriteAsync("f", "1");
+        var remotePath = string.Concat(Enumerable.Repeat(character, count));
+        using var response = await box.CreateArtifactAsync(new { path = "f", remotePath });
+        var artifact = (await response.JsonAsync()).GetProperty("artifact");
+        Assert.Equal((remotePath, remotePath[..length]), (artifact.Text("remotePath"), artifact.Text("name")));
+    }
+
     [Fact]
     public async Task Delete_AnArtifact_RemovesItsBytesAndLeavesATombstoneThatNobodySees()
     {

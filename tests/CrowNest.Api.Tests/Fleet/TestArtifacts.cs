@@ -15,6 +15,9 @@ internal sealed class TestArtifacts(TestFiles files, ArtifactStore store, string
     /// <summary>Instead of exporting; null: it is exported. A result is the answer.</summary>
     public Func<StoreArtifact, HttpContext, Task<IResult?>>? OnStore { get; set; }
 
+    /// <summary>Happens before an import begins.</summary>
+    public Func<Task>? OnImport { get; set; }
+
     /// <summary>What it was asked to export, in order.</summary>
     public ConcurrentQueue<StoreArtifact> Exports { get; } = [];
 
@@ -80,6 +83,7 @@ internal sealed class TestArtifacts(TestFiles files, ArtifactStore store, string
 
     private async Task<IResult> ImportAsync(string id, ImportObject import, HttpContext context)
     {
+        await (OnImport?.Invoke() ?? Task.CompletedTask);
         var source = ObjectPath(import.ObjectKey);
         if (!File.Exists(source))
         {

@@ -1,4 +1,7 @@
 using System.Security.Cryptography;
+using Amazon.Runtime;
+using Amazon.S3;
+using Amazon.S3.Model;
 using CrowNest.Platform.Objects;
 using CrowNest.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -79,6 +82,22 @@ public sealed class TestStore : IAsyncDisposable
         await stored.Content.CopyToAsync(bytes);
         Assert.Equal(stored.Length, bytes.Length);
         return bytes.ToArray();
+    }
+
+    /// <summary>Unfinished uploads of an object, asked of the server itself; other drivers have none.</summary>
+    public static async Task<List<string>> UploadsAsync(string driver, string key)
+    {
+        if (driver != ObjectsOptions.S3)
+        {
+            return [];
+        }
+
+        var options = OptionsOf(driver, "");
+        using var client = new AmazonS3Client(
+            new BasicAWSCredentials(options.AccessKey, options.SecretKey),
+            new AmazonS3Config { ServiceURL = options.Endpoint, AuthenticationRegion = options.Region, ForcePathStyle = true });
+        var found = await client.ListMultipartUploadsAsync(new ListMultipartUploadsRequest { BucketName = options.Bucket, Prefix = key });
+        return [.. (found.MultipartUploads ?? []).Select(u => u.UploadId)];
     }
 
     /// <summary>Every object with that prefix, by pages of the given size.</summary>
