@@ -41,7 +41,10 @@ internal sealed class WorkerOptions
     public double DefaultCpus { get; set; } = 1;
     public int DefaultMemoryMb { get; set; } = 1024;
 
-    /// <summary>Hard sizes of the writable folders. They are memory: what they hold counts towards the sandbox's memory.</summary>
+    /// <summary>
+    /// Hard sizes of the writable folders. They are memory: what they hold counts towards the sandbox's memory, and each of them leaves 64 MiB
+    /// of it, or half of a smaller one, for everything else.
+    /// </summary>
     public int WorkspaceMb { get; set; } = 1024;
     public int TmpMb { get; set; } = 512;
     public int HomeMb { get; set; } = 512;

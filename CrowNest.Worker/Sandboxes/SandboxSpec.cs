@@ -19,6 +19,9 @@ internal sealed class SandboxSpec(IOptions<WorkerOptions> options, Node node, Re
     /// <summary>The agent goes later than the user's processes (1000) and earlier than the node's own (0).</summary>
     private const int AgentOomScoreAdjust = 300;
 
+    /// <summary>What agent, launcher and the kernel's own records need beside a full folder.</summary>
+    private const int AgentMemoryMb = 64;
+
     /// <summary>Where the socket folder is, seen from inside.</summary>
     private const string SocketPath = "/run/crownest/agent.sock";
 
@@ -60,11 +63,11 @@ internal sealed class SandboxSpec(IOptions<WorkerOptions> options, Node node, Re
             Binds = [$"{node.Agent.InstalledAt}:/opt/crownest:ro", $"{node.State.SocketFolder(name)}:/run/crownest"],
             Tmpfs = new Dictionary<string, string>
             {
-                ["/workspace"] = $"rw,exec,nosuid,nodev,{Size(_options.WorkspaceMb, _options.WorkspaceInodes)},{OwnedBy(uid)}",
-                ["/home/sandbox"] = $"rw,exec,nosuid,nodev,{Size(_options.HomeMb, _options.HomeInodes)},{OwnedBy(uid)}",
-                ["/tmp"] = $"rw,exec,nosuid,nodev,{Size(_options.TmpMb, _options.TmpInodes)},mode=1777",
+                ["/workspace"] = $"rw,exec,nosuid,nodev,{Size(_options.WorkspaceMb, memoryMb, _options.WorkspaceInodes)},{OwnedBy(uid)}",
+                ["/home/sandbox"] = $"rw,exec,nosuid,nodev,{Size(_options.HomeMb, memoryMb, _options.HomeInodes)},{OwnedBy(uid)}",
+                ["/tmp"] = $"rw,exec,nosuid,nodev,{Size(_options.TmpMb, memoryMb, _options.TmpInodes)},mode=1777",
                 // The engine's own has no limit on inodes.
-                ["/dev/shm"] = $"rw,noexec,nosuid,nodev,{Size(_options.TmpMb, _options.TmpInodes)},mode=1777",
+                ["/dev/shm"] = $"rw,noexec,nosuid,nodev,{Size(_options.TmpMb, memoryMb, _options.TmpInodes)},mode=1777",
             },
             Memory = memoryMb * MiB,
             MemorySwap = memoryMb * MiB,
@@ -91,7 +94,12 @@ internal sealed class SandboxSpec(IOptions<WorkerOptions> options, Node node, Re
 
     private static string OwnedBy(int uid) => $"mode=0755,uid={uid},gid={uid}";
 
-    private static string Size(int mebibytes, int inodes) => $"size={mebibytes}m,nr_inodes={inodes}";
+    /// <summary>
+    /// Files in these folders are memory of the sandbox, and what exceeds that ends processes, at last the agent, where a full folder is
+    /// an error that can be told. So one folder alone never fills the memory.
+    /// </summary>
+    private static string Size(int mebibytes, int memoryMb, int inodes) =>
+        $"size={Math.Min(mebibytes, Math.Max(memoryMb - AgentMemoryMb, memoryMb / 2))}m,nr_inodes={inodes}";
 
     private static string ReadSeccomp()
     {

@@ -53,6 +53,20 @@ public sealed class RunLifeTests(BackingServices backing)
     }
 
     [Fact]
+    public async Task Run_ArchiveThatTheWorkspaceCanNotHold_FailsAtItsExtraction()
+    {
+        await using var node = await TestNode.StartAsync(backing, ("WorkspaceMb", "8"));
+
+        var row = await node.RunAsync(new TestRun("echo never") { Archive = TestArchive.Of(("large", new string('x', 20_000_000))) });
+
+        Assert.Equal(
+            (WorkspaceRunStatus.Failed, WorkspaceRunFailure.ExtractionFailed, WorkspaceRunFailure.ClassUserInput),
+            (row.Status, row.FailureReason, row.FailureClass));
+        Assert.Equal(["awaiting_archive", "archive_uploaded", "starting", "extracting", "failed"], (await node.RunEventsAsync(row.Id)).Statuses());
+        await node.CheckEndAsync(row);
+    }
+
+    [Fact]
     public async Task Run_TimesOut_StopsTheCommandAndCollects()
     {
         await using var node = await TestNode.StartAsync(backing);
