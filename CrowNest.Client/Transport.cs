@@ -22,7 +22,12 @@ internal sealed class Transport(HttpClient http, Uri baseUrl, string credential,
     {
         using var request = Request(method, path, Json);
         if (body is not null)
-            request.Content = JsonContent.Create(body, body.GetType(), options: CrowNestJson.Options);
+        {
+            // In one piece and with its length: a stream of it would go out, and be waited for, in sixteen-kilobyte chunks.
+            request.Content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(body, body.GetType(), CrowNestJson.Options));
+            request.Content.Headers.ContentType = new MediaTypeHeaderValue(Json) { CharSet = "utf-8" };
+        }
+
         if (idempotencyKey is not null)
             request.Headers.Add("Idempotency-Key", idempotencyKey);
         using var response = await ExchangeAsync(request, HttpCompletionOption.ResponseContentRead, timeout, cancellationToken);

@@ -195,6 +195,7 @@ public sealed class RunsTests(DashboardFixture dashboard)
         await page.Locator(".stages li").GetByText("Running the command").WaitForAsync();
         await page.GetByText("Removed when the run ends").WaitForAsync();
 
+        run.Enter(WorkspaceRunStatus.Collecting);
         run.End(WorkspaceRunStatus.Failed, current => current with
         {
             FailureReason = WorkspaceRunFailure.CommandExit,
@@ -203,6 +204,9 @@ public sealed class RunsTests(DashboardFixture dashboard)
         });
 
         await page.GetByText("The command ended with exit code 3").WaitForAsync();
+        // The files were collected, the command has failed.
+        await page.Locator(".stages li.tone-bad").GetByText("Running the command").WaitForAsync();
+        Assert.Equal(0, await page.Locator(".stages li.tone-bad").GetByText("Collecting").CountAsync());
         Assert.Equal(0, await page.GetByText("exited with code 3").Filter(new() { HasNotText = "{" }).CountAsync());
         Assert.Empty(visitor.Complaints);
     }
