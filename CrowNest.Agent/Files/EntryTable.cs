@@ -40,7 +40,10 @@ internal sealed class EntryTable
         ref var row = ref _rows[index];
         row = row with
         {
-            Exists = true, IsDirectory = node.Kind == NodeKind.Directory, Size = FileStat.SizeOf(node), ModifiedAt = node.ModifiedAt,
+            Exists = true,
+            IsDirectory = node.Kind == NodeKind.Directory,
+            Size = FileStat.SizeOf(node),
+            ModifiedAt = node.ModifiedAt,
         };
     }
 

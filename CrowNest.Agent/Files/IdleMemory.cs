@@ -8,11 +8,14 @@ internal sealed class IdleMemory : IDisposable
 {
     private static readonly TimeSpan s_quiet = TimeSpan.FromSeconds(1);
 
+    /// <summary>Longer: a sandbox that was made for one quick command ends before, and twenty that start at once are busy until then.</summary>
+    private static readonly TimeSpan s_afterStart = TimeSpan.FromSeconds(3);
+
     private readonly ITimer _timer;
     private int _running;
 
     internal IdleMemory(TimeProvider time) =>
-        _timer = time.CreateTimer(_ => Release(), null, s_quiet, Timeout.InfiniteTimeSpan);
+        _timer = time.CreateTimer(_ => Release(), null, s_afterStart, Timeout.InfiniteTimeSpan);
 
     /// <summary>Runs a request.</summary>
     internal async Task RunAsync(Func<Task> request)

@@ -228,10 +228,12 @@ internal sealed class Benchmark(BenchOptions options) : IDisposable
     {
         const int sandboxes = 20;
         await WaitForStockAsync(cancellationToken);
+        await WaitUntilIdleAsync(cancellationToken);
         double before = Machine.AvailableMiB(), containers = await Docker.CountAsync(cancellationToken);
         var created = await Task.WhenAll(Enumerable.Range(0, sandboxes).Select(_ =>
             _client.Sandboxes.CreateAsync(Create, cancellationToken: cancellationToken)));
         await WaitForStockAsync(cancellationToken);
+        await WaitUntilIdleAsync(cancellationToken);
         var each = (before - Machine.AvailableMiB()) / (await Docker.CountAsync(cancellationToken) - containers);
         await Task.WhenAll(created.Select(s => _client.Sandboxes.KillAsync(s.Id, cancellationToken)));
         _report.Add(new("idle sandbox, node memory", $"{each:0.0} MiB", "–", "–", "under 12 MiB", each < 12));
@@ -249,6 +251,19 @@ internal sealed class Benchmark(BenchOptions options) : IDisposable
     {
         await WaitForStockAsync(cancellationToken);
         return await (samples ?? new Samples()).TimeAsync(() => _client.Sandboxes.CreateAsync(request, cancellationToken: cancellationToken));
+    }
+
+    /// <summary>What a start has used is given back some seconds later: memory stands still then.</summary>
+    private static async Task WaitUntilIdleAsync(CancellationToken cancellationToken)
+    {
+        const double stillMiB = 4;
+        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(4));
+        var (before, now) = (double.MinValue, Machine.AvailableMiB());
+        for (var looks = 0; looks < 10 && Math.Abs(now - before) > stillMiB; looks++)
+        {
+            await timer.WaitForNextTickAsync(cancellationToken);
+            (before, now) = (now, Machine.AvailableMiB());
+        }
     }
 
     /// <summary>The pool is full again when the number of containers stands still.</summary>

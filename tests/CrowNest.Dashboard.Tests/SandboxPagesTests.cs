@@ -269,12 +269,16 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
         await page.Keyboard.PressAsync("Enter");
         await page.WaitForURLAsync($"**/sandboxes/{sandbox.Id}");
         await page.GetByText("echo hello").WaitForAsync();
+        // A page takes the focus when it has come; a quicker key would lose it again.
+        await page.Locator("h1:focus").WaitForAsync();
         await page.Keyboard.PressAsync("c");
+        await page.Locator("#run-command:focus").WaitForAsync();
         await page.Keyboard.TypeAsync("uname -a");
         await page.Keyboard.PressAsync("Enter");
         await page.WaitForURLAsync("**/commands/cmd_*");
         Assert.Contains(Api.Commands.Values, started => started.Owner == "keys" && started.Command.CommandLine == "uname -a");
-        await page.GetByText("uname -a").First.WaitForAsync();
+        // The address changes before the page does, and the page before lists the command, too.
+        await page.Locator(".command-line").GetByText("uname -a").WaitForAsync();
         await page.Keyboard.PressAsync("u");
         await page.WaitForURLAsync($"**/sandboxes/{sandbox.Id}");
         await page.Locator("main h1").WaitForAsync();
