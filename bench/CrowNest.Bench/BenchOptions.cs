@@ -13,7 +13,7 @@ internal sealed record BenchOptions(int Rounds, string? Only, int WorkerProcessI
     public const string Commands = "commands", Files = "files", Runs = "runs";
 
     /// <summary>Repetitions that are not timed: they meet code that is not compiled for speed yet.</summary>
-    public const int WarmUps = 15;
+    public const int WarmUps = 40;
 
     public static readonly string[] Parts = [Commands, Files, Runs];
 

@@ -30,7 +30,7 @@ internal sealed class RunBenchmark(
     private async Task OverheadAsync(string archive, CancellationToken cancellationToken)
     {
         var ours = new Samples();
-        for (var i = -BenchOptions.WarmUps; i < options.Rounds / 2; i++)
+        for (var i = -BenchOptions.WarmUps / 2; i < options.Rounds / 2; i++)
         {
             await waitForStock(cancellationToken);
             var started = Stopwatch.GetTimestamp();
