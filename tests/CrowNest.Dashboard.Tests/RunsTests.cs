@@ -46,7 +46,7 @@ public sealed class RunsTests(DashboardFixture dashboard)
         await page.GetByText("None with this status").WaitForAsync();
         await page.GetByLabel("Status").SelectOptionAsync("Running");
         await page.GetByRole(AriaRole.Link, new() { Name = "npm test" }).ClickAsync();
-        await page.WaitForURLAsync($"**/runs/{running.Id}");
+        await visitor.ReachesAsync($"/runs/{running.Id}");
         await page.Keyboard.PressAsync("u");
         await page.GetByRole(AriaRole.Heading, new() { Name = "Workspace runs" }).WaitForAsync();
         Assert.NotNull(failed);

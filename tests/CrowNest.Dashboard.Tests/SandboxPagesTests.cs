@@ -267,7 +267,7 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
 
         Assert.Equal(order.OrderBy(Rank), order.Where(name => Rank(name) < 99));
         await page.Keyboard.PressAsync("Enter");
-        await page.WaitForURLAsync($"**/sandboxes/{sandbox.Id}");
+        await visitor.ReachesAsync($"/sandboxes/{sandbox.Id}");
         await page.GetByText("echo hello").WaitForAsync();
         // A page takes the focus when it has come; a quicker key would lose it again.
         await page.Locator("h1:focus").WaitForAsync();
@@ -275,12 +275,12 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
         await page.Locator("#run-command:focus").WaitForAsync();
         await page.Keyboard.TypeAsync("uname -a");
         await page.Keyboard.PressAsync("Enter");
-        await page.WaitForURLAsync("**/commands/cmd_*");
+        await visitor.ReachesAsync("/commands/cmd_");
         Assert.Contains(Api.Commands.Values, started => started.Owner == "keys" && started.Command.CommandLine == "uname -a");
         // The address changes before the page does, and the page before lists the command, too.
         await page.Locator(".command-line").GetByText("uname -a").WaitForAsync();
         await page.Keyboard.PressAsync("u");
-        await page.WaitForURLAsync($"**/sandboxes/{sandbox.Id}");
+        await visitor.ReachesAsync($"/sandboxes/{sandbox.Id}");
         await page.Locator("main h1").WaitForAsync();
         await page.Keyboard.PressAsync("?");
         Assert.True(await page.GetByRole(AriaRole.Heading, new() { Name = "Keyboard shortcuts" }).IsVisibleAsync());

@@ -3,6 +3,7 @@ using System.IO.Compression;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using Aspire.Hosting.Testing;
 using CrowNest.Client;
 using CrowNest.Contracts;
@@ -35,7 +36,8 @@ public sealed class DashboardTests(StackFixture stack)
         await line.FillAsync("for i in 1 2 3; do echo tick $i; sleep 0.5; done; echo 'the <b>end</b>'");
         await line.PressAsync("Enter");
 
-        await page.WaitForURLAsync("**/commands/cmd_*");
+        // Not WaitForURLAsync, which misses an address that changes while it looks.
+        await Assertions.Expect(page).ToHaveURLAsync(new Regex("/commands/cmd_"), new() { Timeout = PatienceMs });
         await page.GetByText("tick 3").WaitForAsync();
         await page.GetByText("the <b>end</b>", new() { Exact = true }).WaitForAsync();
         await ScreenshotAsync(page, "stack-command");
