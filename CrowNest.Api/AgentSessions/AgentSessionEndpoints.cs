@@ -151,21 +151,22 @@ internal static class AgentSessionEndpoints
     {
         var session = await sessions.GetAsync(caller, sessionId, cancellationToken);
         var wanted = ArtifactRules.Check(await RequestBody.ReadAsync<CreateArtifactRequest>(context, cancellationToken));
-        if (context.GetIdempotentResourceId() is null)
-        {
-            _ = session.IsActive ? session : throw AgentSessionAccess.Stopped();
-            _ = session.CurrentSandboxId is { } current && await sandboxes.FindAsync(caller.Ownership, current, cancellationToken) is { } sandbox
-                && AgentSessionAccess.IsLive(sandbox, time.GetUtcNow()) ? sandbox : throw AgentSessionAccess.NoSandbox();
-        }
-
         try
         {
             return await ArtifactEndpoints.AnswerAsync(
-                session.CurrentSandboxId!, caller, wanted with { SessionId = session.Id }, context, creation, cancellationToken);
+                caller, wanted with { SessionId = session.Id }, context, creation, ChooseSandboxAsync, cancellationToken);
         }
         catch (ApiException e) when (e.Code == ErrorCodes.SandboxDestroyed)
         {
             throw AgentSessionAccess.NoSandbox();
+        }
+
+        async Task<string> ChooseSandboxAsync()
+        {
+            _ = session.IsActive ? session : throw AgentSessionAccess.Stopped();
+            return session.CurrentSandboxId is { } current
+                && await sandboxes.FindAsync(caller.Ownership, current, cancellationToken) is { } sandbox
+                && AgentSessionAccess.IsLive(sandbox, time.GetUtcNow()) ? current : throw AgentSessionAccess.NoSandbox();
         }
     }
 

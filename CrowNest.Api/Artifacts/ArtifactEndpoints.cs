@@ -92,21 +92,28 @@ internal static class ArtifactEndpoints
     {
         _ = await sandboxes.FindAsync(caller.Ownership, sandboxId, cancellationToken) ?? throw ApiException.NotFound("Sandbox");
         var wanted = ArtifactRules.Check(await RequestBody.ReadAsync<CreateArtifactRequest>(context, cancellationToken));
-        if (wanted.SessionId is { } sessionId)
-        {
-            await sessions.DemandActiveAsync(caller, sessionId, cancellationToken);
-        }
+        return await AnswerAsync(caller, wanted, context, creation, ChooseSandboxAsync, cancellationToken);
 
-        return await AnswerAsync(sandboxId, caller, wanted, context, creation, cancellationToken);
+        async Task<string> ChooseSandboxAsync()
+        {
+            if (wanted.SessionId is { } sessionId)
+            {
+                await sessions.DemandActiveAsync(caller, sessionId, cancellationToken);
+            }
+
+            return sandboxId;
+        }
     }
 
     /// <summary>Exports a file, or answers with what an earlier attempt under the same idempotency key has exported.</summary>
+    /// <param name="chooseSandboxAsync">Called only for a new export: what has been exported stays so, whatever ended since.</param>
     public static async Task<IResult> AnswerAsync(
-        string sandboxId, Caller caller, CheckedArtifact wanted, HttpContext context, ArtifactCreation creation,
+        Caller caller, CheckedArtifact wanted, HttpContext context, ArtifactCreation creation, Func<Task<string>> chooseSandboxAsync,
         CancellationToken cancellationToken)
     {
         var row = context.GetIdempotentResourceId() is { } earlier ? await creation.ResumeAsync(earlier, cancellationToken) : null;
-        row ??= await creation.CreateAsync(caller, sandboxId, wanted, context.GetIdempotencyId(), cancellationToken);
+        row ??= await creation.CreateAsync(
+            caller, await chooseSandboxAsync(), wanted, context.GetIdempotencyId(), cancellationToken);
         return TypedResults.Json(new ArtifactResponse(row.ToArtifact()), CrowNestJson.Options, statusCode: StatusCodes.Status201Created);
     }
 

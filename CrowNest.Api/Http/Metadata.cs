@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using CrowNest.Contracts;
+using Microsoft.AspNetCore.WebUtilities;
 
 namespace CrowNest.Api.Http;
 
@@ -46,14 +47,19 @@ internal static class Metadata
     /// <exception cref="ApiException">400: a key is malformed or asked to be two values at once.</exception>
     public static IReadOnlyDictionary<string, string> ReadFilters(HttpRequest request)
     {
-        var filters = new Dictionary<string, string>();
-        foreach (var (name, values) in request.Query)
+        var filters = new Dictionary<string, string>(StringComparer.Ordinal);
+        // Not request.Query, to which metadata.a and metadata.A are one name.
+        foreach (var parameter in new QueryStringEnumerable(request.QueryString.Value))
         {
+            var name = parameter.DecodeName().ToString();
             if (name.StartsWith(FilterPrefix, StringComparison.Ordinal))
             {
                 var key = name[FilterPrefix.Length..];
                 ValidateKey(key, name);
-                filters.Add(key, Paging.Single(request, name)!);
+                if (!filters.TryAdd(key, parameter.DecodeValue().ToString()))
+                {
+                    throw Paging.Repeated(name);
+                }
             }
         }
 

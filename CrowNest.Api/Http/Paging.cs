@@ -60,8 +60,10 @@ internal static class Paging
     public static string? Single(HttpRequest request, string name)
     {
         var values = request.Query[name];
-        return values.Count <= 1 ? (string?)values : throw ApiException.InvalidField(name, $"'{name}' may be given once.");
+        return values.Count <= 1 ? (string?)values : throw Repeated(name);
     }
+
+    public static ApiException Repeated(string name) => ApiException.InvalidField(name, $"'{name}' may be given once.");
 
     internal static string Encode(ListPosition position)
     {

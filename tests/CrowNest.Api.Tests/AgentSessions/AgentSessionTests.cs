@@ -102,6 +102,34 @@ public sealed class AgentSessionTests(ResourceFixture fixture) : IClassFixture<R
         Assert.Single((await box.Tenant.GetAsync("/v1/agent-sessions", "data")).EnumerateArray());
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Export_RepeatedAfterTheSessionsEnd_IsTheSameArtifact(bool byTheSession)
+    {
+        var box = await FileBox.CreateAsync(fixture);
+        await box.WriteAsync("f", "x");
+        var session = await CreateAsync(box, new { sandboxId = box.Id });
+        var route = $"/v1/agent-sessions/{session.Text("id")}";
+        var first = await TryAsync();
+        // As if the instance had died before it kept its answer.
+        await fixture.Database.ExecuteAsync(
+            $"UPDATE idempotency_records SET response_status = NULL, response_body = NULL, locked_until = now() WHERE resource_id = '{first}'");
+        await box.Http.PostAsync(new Uri($"{route}/stop", UriKind.Relative), null).JsonAsync();
+
+        Assert.Equal(first, await TryAsync());
+
+        async Task<string?> TryAsync()
+        {
+            var request = new HttpRequestMessage(HttpMethod.Post, byTheSession ? $"{route}/artifacts" : $"/v1/sandboxes/{box.Id}/artifacts")
+            {
+                Content = JsonContent.Create(new { path = "f", sessionId = byTheSession ? null : session.Text("id") }),
+            };
+            request.Headers.Add("Idempotency-Key", "export");
+            return (await box.Http.SendAsync(request).JsonAsync()).GetProperty("artifact").Text("id");
+        }
+    }
+
     private static async Task<JsonElement> CreateAsync(FileBox box, object body)
     {
         using var response = await box.Http.PostAsJsonAsync("/v1/agent-sessions", body);

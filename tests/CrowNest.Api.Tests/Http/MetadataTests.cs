@@ -39,6 +39,13 @@ public sealed class MetadataTests
         Assert.Equal(new Dictionary<string, string> { ["a.b"] = "c", ["task"] = "codex/1", ["name"] = "two words+" }, filters);
     }
 
+    [Fact]
+    public void ReadFilters_KeysThatDifferInCase_AreTwo()
+    {
+        var filters = Metadata.ReadFilters(Query("?metadata.a=1&metadata.A=2&METADATA.b=3"));
+        Assert.Equal(new Dictionary<string, string> { ["a"] = "1", ["A"] = "2" }, filters);
+    }
+
     [Theory]
     [InlineData("?metadata.=x", ErrorCodes.InvalidMetadataKey)]
     [InlineData("?metadata.a%20b=x", ErrorCodes.InvalidMetadataKey)]
