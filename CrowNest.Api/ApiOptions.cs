@@ -88,6 +88,9 @@ internal sealed class PlanLimits
     /// <summary>How long artifacts are kept.</summary>
     public int ArtifactRetentionDays { get; set; } = 7;
 
+    /// <summary>How long a command's output is kept after its end.</summary>
+    public int LogRetentionDays { get; set; } = 7;
+
     public static Dictionary<string, PlanLimits> ContractDefaults() => new(StringComparer.OrdinalIgnoreCase)
     {
         [Free] = Of(createTtl: 30 * Minute, extendTtl: 60 * Minute, session: 60 * Minute, sandboxes: 2, retentionDays: 7),
@@ -103,6 +106,7 @@ internal sealed class PlanLimits
         SessionMs = session,
         ConcurrentSandboxes = sandboxes,
         ArtifactRetentionDays = retentionDays,
+        LogRetentionDays = retentionDays,
     };
 }
 
@@ -136,6 +140,9 @@ internal sealed class DeploymentOptions
 /// <summary>Refuses to start with settings that could only fail later; tells all that is wrong at once.</summary>
 internal sealed class ApiOptionsValidator : IValidateOptions<ApiOptions>
 {
+    /// <summary>A century, so that no date leaves the calendar.</summary>
+    private const int MaxRetentionDays = 36_525;
+
     public ValidateOptionsResult Validate(string? name, ApiOptions options)
     {
         var wrong = new List<string>();
@@ -148,8 +155,10 @@ internal sealed class ApiOptionsValidator : IValidateOptions<ApiOptions>
         Check(options.Plans.ContainsKey(options.DefaultPlan), $"Api:DefaultPlan '{options.DefaultPlan}' is not in Api:Plans.");
         foreach (var (plan, limits) in options.Plans)
         {
-            Check(limits is { CreateTtlMs: > 0, ExtendTtlMs: > 0, SessionMs: > 0, ConcurrentSandboxes: >= 0, ArtifactRetentionDays: > 0 },
-                $"Api:Plans:{plan} needs positive CreateTtlMs, ExtendTtlMs, SessionMs and ArtifactRetentionDays.");
+            Check(limits is { CreateTtlMs: > 0, ExtendTtlMs: > 0, SessionMs: > 0, ConcurrentSandboxes: >= 0 },
+                $"Api:Plans:{plan} needs positive CreateTtlMs, ExtendTtlMs and SessionMs.");
+            Check(limits is { ArtifactRetentionDays: > 0 and <= MaxRetentionDays, LogRetentionDays: > 0 and <= MaxRetentionDays },
+                $"Api:Plans:{plan} needs ArtifactRetentionDays and LogRetentionDays from 1 to {MaxRetentionDays}.");
         }
 
         var sizes = options.Resources;

@@ -11,7 +11,10 @@ internal sealed class ArtifactOptions
     [Range(1, long.MaxValue)]
     public long MaxBytes { get; set; } = 1024L * 1024 * 1024;
 
-    /// <summary>Bytes that one organization may keep; null: any number.</summary>
+    /// <summary>
+    /// Bytes that one organization may keep; null: any number. An export counts when it has ended, so those that run at the same time may
+    /// exceed it together, each by what was left when it began.
+    /// </summary>
     [Range(1, long.MaxValue)]
     public long? MaxStoredBytes { get; set; }
 

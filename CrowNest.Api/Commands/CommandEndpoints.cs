@@ -30,6 +30,7 @@ internal static class CommandEndpoints
         services.AddSingleton<CommandExecution>();
         services.AddSingleton<CommandCancellation>();
         services.AddSingleton<CommandStreaming>();
+        services.AddHostedService<LogRetention>();
         return services;
     }
 

@@ -44,6 +44,9 @@ public sealed record CommandRow
     public long OldestSeq { get; init; }
     public long LastSeq { get; init; }
 
+    /// <summary>There was output, and it is past its retention (<see cref="LogRetentionStore"/>).</summary>
+    public bool IsLogExpired => LastSeq > 0 && OldestSeq > LastSeq;
+
     public bool IsFinal => CommandStatus.IsFinal(State);
 }
 

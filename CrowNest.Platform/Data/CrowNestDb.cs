@@ -91,6 +91,8 @@ public sealed partial class CrowNestDb(DbContextOptions<CrowNestDb> options) : D
             e.HasOne<SandboxEntity>().WithMany().HasForeignKey(x => x.SandboxId).OnDelete(DeleteBehavior.Restrict);
             e.HasIndex(x => new { x.SandboxId, x.CreatedAt, x.Id }).IsDescending(false, true, true);
             e.HasIndex(x => x.SandboxId).HasFilter("finished_at IS NULL").HasDatabaseName("ix_commands_active");
+            // Those that have output to let go of one day.
+            e.HasIndex(x => x.FinishedAt).HasFilter("last_seq > 0 AND oldest_seq <= last_seq").HasDatabaseName("ix_commands_output");
             e.Property(x => x.Collect).HasColumnType("jsonb");
             e.Property(x => x.CollectErrors).HasColumnType("jsonb");
         });

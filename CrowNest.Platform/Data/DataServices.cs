@@ -36,6 +36,7 @@ public static class DataServices
         builder.Services.AddSingleton<WorkspaceRunStore>();
         builder.Services.AddSingleton<ArchiveTransferStore>();
         builder.Services.AddSingleton<ObjectUseStore>();
+        builder.Services.AddSingleton<LogRetentionStore>();
         builder.Services.AddSingleton<EvidenceKeyStore>();
         builder.Services.AddSingleton<RunClosing>();
         return builder;

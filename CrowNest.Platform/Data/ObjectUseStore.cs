@@ -43,10 +43,14 @@ public sealed class ObjectUseStore(NpgsqlDataSource database)
             "EXISTS (SELECT FROM artifacts a WHERE a.object_key = k AND (a.state <> 'deleted' OR a.bytes_removed_at IS NULL))",
             cancellationToken);
 
-    /// <summary>Logs: a command needs its own also before its row says that it is stored.</summary>
+    /// <summary>Logs: a command needs its own also before its row says that it is stored, until it is past its retention.</summary>
     public Task<List<string>> ListUnneededLogsAsync(IReadOnlyCollection<string> keys, CancellationToken cancellationToken) =>
         ListAsync(keys,
-            $"EXISTS (SELECT FROM commands c WHERE c.id = {Subject} AND k = 'logs/' || c.org_id || '/' || c.id)", cancellationToken);
+            $"""
+            EXISTS (SELECT FROM commands c WHERE c.id = {Subject} AND k = 'logs/' || c.org_id || '/' || c.id
+                    AND (c.last_seq = 0 OR c.oldest_seq <= c.last_seq))
+            """,
+            cancellationToken);
 
     private async Task<List<string>> ListAsync(
         IReadOnlyCollection<string> keys, string isNeeded, CancellationToken cancellationToken, params NpgsqlParameter[] parameters)

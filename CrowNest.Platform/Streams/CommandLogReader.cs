@@ -61,6 +61,11 @@ internal sealed class CommandLogReader(RedisConnection redis, IObjectStore objec
             return new LogPage([], false, default);
         }
 
+        if (command.IsLogExpired)
+        {
+            return new LogPage([], false, new LogRange(command.OldestSeq, command.LastSeq));
+        }
+
         var after = afterSeq ?? 0;
         var start = clock.GetTimestamp();
         while (true)
@@ -112,6 +117,13 @@ internal sealed class CommandLogReader(RedisConnection redis, IObjectStore objec
         CommandRow command, long? afterSeq, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(command);
+        if (command.IsLogExpired)
+        {
+            var kept = new LogRange(command.OldestSeq, command.LastSeq);
+            yield return afterSeq is { } after && kept.IsGapAfter(after) ? new LogEvent.Gap(kept) : LogEvent.End.Instance;
+            yield break;
+        }
+
         await using var wakeUps = await _wakeUps.SubscribeAsync(CommandLogKey.Channel(command.Id), cancellationToken);
         var position = afterSeq;
         long? finalSince = null;

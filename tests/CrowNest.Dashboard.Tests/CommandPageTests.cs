@@ -93,6 +93,16 @@ public sealed class CommandPageTests(DashboardFixture dashboard)
     }
 
     [Fact]
+    public async Task Output_PastItsRetention_IsNotCalledNothing()
+    {
+        var command = Start("expired", "make");
+        command.End(current => current with { Status = CommandStatus.Exited, ExitCode = 0, Stdout = "", StdoutTruncated = true });
+        await using var visitor = await dashboard.NewVisitorAsync("expired");
+        await visitor.Page.GotoAsync($"/commands/{command.Id}");
+        await visitor.Page.GetByText("Its output is no longer kept.").WaitForAsync();
+    }
+
+    [Fact]
     public async Task Output_Flood_KeepsTheLastLinesAndStaysUsable()
     {
         var command = Start("flood", "yes");

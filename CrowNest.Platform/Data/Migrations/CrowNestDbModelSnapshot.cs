@@ -438,6 +438,10 @@ namespace CrowNest.Platform.Data.Migrations
 
                     b.HasKey("Id");
 
+                    b.HasIndex("FinishedAt")
+                        .HasDatabaseName("ix_commands_output")
+                        .HasFilter("last_seq > 0 AND oldest_seq <= last_seq");
+
                     b.HasIndex("SandboxId")
                         .HasDatabaseName("ix_commands_active")
                         .HasFilter("finished_at IS NULL");
