@@ -186,6 +186,23 @@ public sealed class ArchiveStagingTests(ResourceFixture fixture) : IClassFixture
     }
 
     [Fact]
+    public async Task Finalize_ManyTimesAtOnce_GivesEachTheSameAnswer()
+    {
+        var tenant = await fixture.TenantAsync();
+        var bytes = RunCalls.Archive();
+        for (var round = 0; round < 5; round++)
+        {
+            var id = await tenant.RunAsync();
+            var transfer = (await AnnounceAsync(tenant, id, bytes).JsonAsync()).GetProperty("transfer");
+            using var sent = await SendAsync(tenant, transfer, bytes);
+            var answers = await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => FinalizeAsync(tenant, id, transfer, bytes)));
+            Assert.All(answers, a => Assert.Equal(200, (int)a.StatusCode));
+            Assert.Single((await Task.WhenAll(answers.Select(a => a.Content.ReadAsStringAsync()))).Distinct());
+            Assert.Single(tenant.Objects(id));
+        }
+    }
+
+    [Fact]
     public async Task Finalize_AfterItsInstanceDiedHalfWay_CompletesIt()
     {
         var tenant = await fixture.TenantAsync();
