@@ -32,11 +32,17 @@ public partial class RunPage : LivePage
     private IReadOnlyList<CollectedArtifact> Gone =>
         [.. _follower?.Progress.Collected.Where(collected => _gone.Contains(collected.ArtifactId)) ?? []];
 
+    /// <summary>By what the events tell, which is ahead of what is asked for: output follows the status that allows it.</summary>
+    private bool IsBeforeCommand => !IsFinal && (_follower?.Progress.Stages is [.., var last] ? last.Status : _run?.Status)
+        is WorkspaceRunStatus.AwaitingArchive or WorkspaceRunStatus.ArchiveUploaded or WorkspaceRunStatus.Starting
+            or WorkspaceRunStatus.Extracting;
+
     private string FollowText => _follower switch
     {
         null => "",
         { IsInterrupted: true } => "Connection lost; continuing as soon as it is back",
         { HasEnded: true } => "Complete",
+        _ when IsBeforeCommand => "",
         _ => "Live",
     };
 

@@ -62,6 +62,10 @@ public sealed class RunsTests(DashboardFixture dashboard)
         await page.GotoAsync($"/runs/{run.Id}");
         var stages = page.Locator(".stages li");
         await stages.GetByText("Waiting for the archive").WaitForAsync();
+        await page.GetByText("The command has not begun.").WaitForAsync();
+        Assert.False(await page.Locator(".output-frame").IsVisibleAsync());
+        Assert.Equal("", await page.Locator(".follow-state").InnerTextAsync());
+        await visitor.ScreenshotAsync("run-awaiting-light");
 
         run.Tell(WorkspaceRunEventType.ArchiveProgress, told => told with { ReceivedBytes = 1024 * 1024, SizeBytes = 4 * 1024 * 1024 });
         await page.GetByText("of 4.0 MiB received").WaitForAsync();
@@ -72,6 +76,7 @@ public sealed class RunsTests(DashboardFixture dashboard)
         var lines = page.Locator(".output-lines .line");
         await lines.GetByText("ok 1").WaitForAsync();
         await lines.GetByText("warning").WaitForAsync();
+        Assert.Equal(0, await page.GetByText("The command has not begun.").CountAsync());
         Assert.Equal("line err", await lines.GetByText("warning").GetAttributeAsync("class"));
         Assert.Equal("Live", await page.Locator(".follow-state").InnerTextAsync());
         run.BreakConnections();
