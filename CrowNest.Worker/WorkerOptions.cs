@@ -49,8 +49,11 @@ internal sealed class WorkerOptions
     public int TmpMb { get; set; } = 512;
     public int HomeMb { get; set; } = 512;
 
-    /// <summary>Files and folders that each of them holds at most.</summary>
-    public int WorkspaceInodes { get; set; } = 200_000;
+    /// <summary>
+    /// Files and folders that each of them holds at most. The workspace has room for more than an archive may have entries, or one with too
+    /// many would fill it before it could be refused as too large.
+    /// </summary>
+    public int WorkspaceInodes { get; set; } = 220_000;
     public int TmpInodes { get; set; } = 50_000;
     public int HomeInodes { get; set; } = 200_000;
 

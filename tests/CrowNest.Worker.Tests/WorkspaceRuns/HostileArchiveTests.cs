@@ -104,6 +104,19 @@ public sealed class HostileArchiveTests(BackingServices backing)
         await node.CheckEndAsync(row);
     }
 
+    [Theory]
+    [InlineData(200_000, null)]
+    [InlineData(200_001, ArchiveTooLarge)]
+    public async Task Archive_AtTheDefaultCeilingOfEntries_IsJudgedByItAndNotByTheWorkspace(int entries, string? reason)
+    {
+        await using var node = await TestNode.StartAsync(backing);
+
+        var row = await node.RunAsync(
+            new TestRun("touch one-more") { Archive = TestArchive.Many(entries, _ => []), MaxEntries = 200_000 });
+
+        Assert.True(row.FailureReason == reason, $"{row.Status} {row.FailureReason} {row.FailureMessage}");
+    }
+
     [Fact]
     public async Task Archive_DamagedInStorage_FailsAsThePlatformsAndNothingRuns()
     {
