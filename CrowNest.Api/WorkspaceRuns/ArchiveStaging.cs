@@ -8,7 +8,8 @@ namespace CrowNest.Api.WorkspaceRuns;
 
 /// <summary>The staged upload of an archive (api.md 10.5): announce, send as often as needed, finalize.</summary>
 internal sealed class ArchiveStaging(
-    ArchiveTransferStore transfers, ArchiveUpload upload, PublicUrls urls, IOptions<WorkspaceRunOptions> options, TimeProvider time)
+    ArchiveTransferStore transfers, WorkspaceRunStore runs, ArchiveUpload upload, PublicUrls urls, IOptions<WorkspaceRunOptions> options,
+    TimeProvider time)
 {
     public async Task<ArchiveTransfer> CreateAsync(WorkspaceRunRow run, ArchiveTransferRequest body, CancellationToken cancellationToken)
     {
@@ -47,9 +48,11 @@ internal sealed class ArchiveStaging(
             return;
         }
 
+        // Canceled while the bytes came, for example.
         await upload.RemoveAsync(key);
-        DemandOpen(await FindAsync(run, uploadId, CancellationToken.None), run, began);
-        throw ArchiveRules.Conflict(run);
+        var current = await runs.FindAsync(run.Id, CancellationToken.None) ?? throw ApiException.NotFound("Workspace run");
+        DemandOpen(await FindAsync(current, uploadId, CancellationToken.None), current, began);
+        throw ArchiveRules.Conflict(current);
     }
 
     /// <summary>Makes the bytes of a transfer the run's archive, if they are what was announced and what is expected now.</summary>

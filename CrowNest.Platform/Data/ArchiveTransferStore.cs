@@ -41,7 +41,9 @@ public sealed class ArchiveTransferStore(NpgsqlDataSource database)
     /// <summary>Bytes have arrived; the last ones win.</summary>
     /// <param name="began">When they began to arrive, which must have been in time.</param>
     /// <param name="until">They wait until then at least.</param>
-    /// <returns>Key of the object that they replace, empty when there was none; null: the transfer is not open any more.</returns>
+    /// <returns>
+    /// Key of the object that they replace, empty when there was none; null: the transfer is not open any more, or its run takes no archive.
+    /// </returns>
     public async Task<string?> MarkUploadedAsync(
         string id, string objectKey, string sha256, long bytes, DateTimeOffset began, DateTimeOffset until,
         CancellationToken cancellationToken)
@@ -53,6 +55,7 @@ public sealed class ArchiveTransferStore(NpgsqlDataSource database)
             FROM old
             WHERE u.id = old.id AND u.status IN ('{ArchiveTransferStatus.Pending}', '{ArchiveTransferStatus.Uploaded}')
                 AND u.expires_at > @began
+                AND EXISTS (SELECT FROM workspace_runs r WHERE r.id = u.run_id AND r.status = '{WorkspaceRunStatus.AwaitingArchive}')
             RETURNING coalesce(old.object_key, '')
             """);
         sql.Parameters.AddWithValue("id", id);

@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using System.Net.Http.Json;
 using System.Text.Json;
 using CrowNest.Platform.Objects;
@@ -183,6 +184,29 @@ public sealed class ArchiveStagingTests(ResourceFixture fixture) : IClassFixture
         await SendAsync(tenant, transfer, bytes).ErrorAsync(409, "upload_conflict");
         await FinalizeAsync(tenant, id, transfer, bytes).ErrorAsync(409, "upload_conflict");
         await AnnounceAsync(tenant, id, bytes).ErrorAsync(409, "upload_conflict");
+    }
+
+    [Fact]
+    public async Task Transfer_OfARunThatIsCanceledMeanwhile_IsAConflictAndLeavesNothing()
+    {
+        var tenant = await fixture.TenantAsync();
+        var id = await tenant.RunAsync();
+        var bytes = RunCalls.Archive(4 * 1024 * 1024);
+        var transfer = (await AnnounceAsync(tenant, id, bytes).JsonAsync()).GetProperty("transfer");
+        var body = new Pipe(new PipeOptions(pauseWriterThreshold: 0));
+        var request = new HttpRequestMessage(HttpMethod.Put, new Uri(transfer.Text("uploadUrl")!))
+        {
+            Content = new StreamContent(body.Reader.AsStream()) { Headers = { ContentLength = bytes.Length } },
+        };
+        var sending = tenant.Http.SendAsync(request);
+        await body.Writer.WriteAsync(bytes.AsMemory(0, bytes.Length / 2));
+        await Eventually.HoldsAsync(
+            async () => (await tenant.EventsAsync(id)).Any(e => e.Text("type") == "archive_progress"), "half of it has arrived");
+        using var canceled = await tenant.PostAsync(id, "cancel");
+        await body.Writer.WriteAsync(bytes.AsMemory(bytes.Length / 2));
+        await body.Writer.CompleteAsync();
+        await sending.ErrorAsync(409, "upload_conflict");
+        Assert.Contains("evidence", Assert.Single(tenant.Objects(id)), StringComparison.Ordinal);
     }
 
     [Fact]
