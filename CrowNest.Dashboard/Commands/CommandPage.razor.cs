@@ -20,6 +20,8 @@ public partial class CommandPage : LivePage
 
     private bool IsFinal => _command is { } command && CommandStatus.IsFinal(command.Status);
 
+    private bool WroteNothing => IsFinal && _follower is { HasEnded: true, IsEmpty: true };
+
     private string FollowText => _follower switch
     {
         null => "",

@@ -37,6 +37,8 @@ public partial class RunPage : LivePage
         is WorkspaceRunStatus.AwaitingArchive or WorkspaceRunStatus.ArchiveUploaded or WorkspaceRunStatus.Starting
             or WorkspaceRunStatus.Extracting;
 
+    private bool WroteNothing => _follower is { HasEnded: true, IsEmpty: true };
+
     private string FollowText => _follower switch
     {
         null => "",

@@ -90,6 +90,7 @@ public sealed class CommandPageTests(DashboardFixture dashboard)
         await visitor.Page.Locator(".status", new() { HasText = "Canceled" }).WaitForAsync();
         Assert.Equal(mode, command.Command.CancelMode);
         await visitor.Page.GetByText("It wrote nothing.").WaitForAsync();
+        Assert.False(await visitor.Page.Locator(".output-frame").IsVisibleAsync());
     }
 
     [Fact]

@@ -163,6 +163,7 @@ public sealed class RunsTests(DashboardFixture dashboard)
         await page.Locator(".status", new() { HasText = "Canceled" }).WaitForAsync();
         await page.GetByRole(AriaRole.Heading, new() { Name = "Evidence" }).WaitForAsync();
         await page.GetByText("It wrote nothing.").WaitForAsync();
+        Assert.False(await page.Locator(".output-frame").IsVisibleAsync());
         Assert.Empty(visitor.Complaints);
     }
 
