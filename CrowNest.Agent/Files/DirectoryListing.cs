@@ -6,7 +6,7 @@ namespace CrowNest.Agent.Files;
 /// </summary>
 internal sealed class DirectoryListing : IDisposable
 {
-    internal const int MaxDepth = 64;
+    internal const int MaxDepth = 100;
     private const int BufferSize = 32 * 1024;
 
     private readonly Workspace _workspace;

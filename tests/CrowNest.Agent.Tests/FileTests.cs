@@ -86,7 +86,17 @@ public abstract class FileTests(AgentFixture fixture)
         Assert.Equal("400 path_outside_workspace", (await Client.ListAsync($"{d}/self")).Outcome);
         Assert.Equal("403 forbidden", (await Client.ListAsync($"{d}/shut")).Outcome);
         Assert.Equal("400 invalid_request", (await Client.ListAsync(d, depth: 0)).Outcome);
+        Assert.Equal("400 invalid_request", (await Client.ListAsync(d, depth: 101)).Outcome);
         Assert.Equal("400 invalid_request", (await Client.ListAsync(d, maxEntries: 0)).Outcome);
+    }
+
+    /// <summary>As deep as the API lets a caller ask.</summary>
+    [Fact]
+    public async Task List_AHundredLevels_GoesDownToTheLast()
+    {
+        var d = await Client.PrepareAsync("p=.; for i in $(seq 102); do p=$p/l$i; done; mkdir -p $p");
+
+        Assert.Equal(Enumerable.Range(1, 100).Select(i => $"l{i}"), (await Client.ListAsync(d, depth: 100)).Names);
     }
 
     [Fact]
