@@ -37,6 +37,8 @@ internal static class AgentHost
             kestrel.AddServerHeader = false;
             kestrel.ListenUnixSocket(options.Socket);
             kestrel.Limits.MaxRequestBodySize = MaxRequestBytes;
+            // The longest path has three characters for each of its bytes when it is encoded.
+            kestrel.Limits.MaxRequestLineSize = 4 * FileCalls.MaxPath;
             // A client that stalls is a matter of the output window, not of a data rate.
             kestrel.Limits.MinResponseDataRate = null;
             kestrel.Limits.MinRequestBodyDataRate = null;

@@ -99,6 +99,17 @@ public abstract class FileTests(AgentFixture fixture)
         Assert.Equal(Enumerable.Range(1, 100).Select(i => $"l{i}"), (await Client.ListAsync(d, depth: 100)).Names);
     }
 
+    /// <summary>Every byte of such a path takes three characters of the request.</summary>
+    [Fact]
+    public async Task Path_OfTheMostBytes_IsTaken()
+    {
+        var name = string.Concat(Enumerable.Repeat("\u20ac", 85));
+        var path = string.Join('/', Enumerable.Repeat(name, 15));
+
+        Assert.Equal("200", (await Client.WriteFileAsync(path, "x"u8.ToArray(), ("createParents", "true"))).Outcome);
+        Assert.Equal("x", (await Client.ReadFileAsync(path)).Text);
+    }
+
     [Fact]
     public async Task Stat_FileDirectoryAndRoot_AnswersAbsolutePathAndTime()
     {

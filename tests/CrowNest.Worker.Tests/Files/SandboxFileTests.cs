@@ -52,6 +52,21 @@ public sealed class SandboxFileTests(BackingServices backing, ITestOutputHelper 
         Assert.Equal(ErrorCodes.FileNotFound, (await ErrorAsync(node.Http.GetAsync(FilesOf(id, "/stat?path=e/d.bin")))).Code);
     }
 
+    /// <summary>Every byte of such a path takes three characters of the request.</summary>
+    [Fact]
+    public async Task Path_OfTheMostBytes_PassesTheRelay()
+    {
+        await using var node = await TestNode.StartAsync(backing);
+        var (id, _) = await node.CreateAsync();
+        var path = string.Join("%2F", Enumerable.Repeat(string.Concat(Enumerable.Repeat("%E2%82%AC", 85)), 15));
+
+        var written = await ReadAsync<AgentFile>(
+            node.Http.PutAsync(FilesOf(id, $"/content?path={path}&createParents=true"), new StringContent("x")));
+
+        Assert.Equal("/workspace/" + Uri.UnescapeDataString(path), written.Path);
+        Assert.Equal("x", await node.Http.GetStringAsync(FilesOf(id, $"/content?path={path}")));
+    }
+
     [Fact]
     public async Task Upload_LongAfterTheError_StillHearsIt()
     {
