@@ -18,7 +18,8 @@ internal readonly record struct ByteRange(long From, long To)
     {
         var headers = request.GetTypedHeaders();
         if (headers.Range is not { Ranges: { Count: 1 } ranges } wanted || !wanted.Unit.Equals("bytes", StringComparison.OrdinalIgnoreCase)
-            || (headers.IfRange is { } condition && condition.EntityTag?.Compare(tag, useStrongComparison: true) != true))
+            // By the header itself: a condition that is none is not met.
+            || (request.Headers.IfRange.Count > 0 && headers.IfRange?.EntityTag?.Compare(tag, useStrongComparison: true) != true))
         {
             return null;
         }

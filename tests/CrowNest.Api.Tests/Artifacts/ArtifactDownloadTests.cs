@@ -58,6 +58,7 @@ public sealed class ArtifactDownloadTests(ResourceFixture fixture) : IClassFixtu
         Assert.Equal(206, await SendAsync(whole.Headers.ETag.ToString()));
         Assert.Equal(200, await SendAsync("\"other\""));
         Assert.Equal(200, await SendAsync("Sun, 22 Nov 2026 00:00:00 GMT"));
+        Assert.Equal(200, await SendAsync("garbage"));
 
         async Task<int> SendAsync(string condition)
         {
