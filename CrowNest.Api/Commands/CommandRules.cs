@@ -144,9 +144,13 @@ internal static partial class CommandRules
 
         for (var i = 0; i < entries.Count; i++)
         {
-            if (entries[i] is not { Path.Length: > 0, Name: null or { Length: >= 1 and <= 255 } })
+            // A longer path is no file's, and its request would not reach the sandbox.
+            if (entries[i] is not { Path.Length: > 0, Name: null or { Length: >= 1 and <= 255 } } entry
+                || Encoding.UTF8.GetByteCount(entry.Path) > WorkspacePath.MaxBytes)
             {
-                throw Invalid($"collect[{i}]", "An entry of collect is { path, name? } with a path, and a name of 1 to 255 characters.");
+                throw Invalid($"collect[{i}]",
+                    $"An entry of collect is {{ path, name? }} with a path of 1 to {WorkspacePath.MaxBytes} bytes, and a name of 1 to 255 "
+                    + "characters.");
             }
         }
 

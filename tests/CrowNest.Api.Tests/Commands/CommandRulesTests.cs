@@ -99,7 +99,7 @@ public sealed class CommandRulesTests
         foreach (var wrong in new CollectRequest[][]
         {
             [.. Enumerable.Repeat(good, 33)], [new CollectRequest("")], [new CollectRequest(null)], [new CollectRequest("a", "")],
-            [new CollectRequest("a", new string('x', 256))], [null!],
+            [new CollectRequest("a", new string('x', 256))], [null!], [new CollectRequest(new string('€', 1366))],
         })
         {
             Assert.Equal("invalid_request", Assert.Throws<ApiException>(() => Collect(wrong)).Code);
