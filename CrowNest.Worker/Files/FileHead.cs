@@ -7,7 +7,7 @@ namespace CrowNest.Worker.Files;
 /// <summary>What the headers of a file's content tell of it (docs/protocols.md 2.4), once they are checked.</summary>
 /// <param name="Path">Absolute, resolved, beneath the workspace.</param>
 /// <param name="SizeBytes">At most so many bytes follow.</param>
-/// <param name="ModifiedAt">Unix milliseconds.</param>
+/// <param name="ModifiedAt">Unix milliseconds; below zero before 1970.</param>
 internal sealed record FileHead(string Path, long SizeBytes, long ModifiedAt)
 {
     public const string SizeHeader = "X-File-Size";
@@ -18,10 +18,10 @@ internal sealed record FileHead(string Path, long SizeBytes, long ModifiedAt)
     /// <exception cref="AgentUnavailableException">They are not the protocol's.</exception>
     public static FileHead Read(HttpResponseMessage response, long maxBytes)
     {
-        var size = Number(response, SizeHeader);
+        var size = Number(response, SizeHeader, NumberStyles.None);
         var path = Uri.UnescapeDataString(Single(response, PathHeader));
         return size <= maxBytes && path.Length > 0 && WorkspacePath.Normalize(path) == path
-            ? new FileHead(path, size, Number(response, ModifiedHeader))
+            ? new FileHead(path, size, Number(response, ModifiedHeader, NumberStyles.AllowLeadingSign))
             : throw Broken("it tells of a file that was not asked for");
     }
 
@@ -32,8 +32,8 @@ internal sealed record FileHead(string Path, long SizeBytes, long ModifiedAt)
         headers[ModifiedHeader] = ModifiedAt.ToString(CultureInfo.InvariantCulture);
     }
 
-    private static long Number(HttpResponseMessage response, string name) =>
-        long.TryParse(Single(response, name), NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+    private static long Number(HttpResponseMessage response, string name, NumberStyles style) =>
+        long.TryParse(Single(response, name), style, CultureInfo.InvariantCulture, out var number)
             ? number
             : throw Broken($"its {name} is no number");
 

@@ -127,6 +127,24 @@ public abstract class FileTests(AgentFixture fixture)
         Assert.Equal(5, plain.GetProperty("sizeBytes").GetInt64());
     }
 
+    /// <summary>The file system's times reach further than an answer's.</summary>
+    [Theory]
+    [InlineData("-100", -100_000)]
+    [InlineData("-62135596801", -62_135_596_800_000)]
+    [InlineData("253402300800", 253_402_300_799_000)]
+    [InlineData("9223372036854775807", 253_402_300_799_000)]
+    public async Task Stat_TimeOfAnotherAge_IsTheNearestThatCanBeTold(string seconds, long expected)
+    {
+        // Not every file system takes each of them; what it makes of one is told as well.
+        var d = await Client.PrepareAsync($"touch f; touch -d @{seconds} f; stat -c %Y f > y");
+        var taken = long.Parse((await Client.ReadFileAsync($"{d}/y")).Text, System.Globalization.CultureInfo.InvariantCulture);
+
+        var told = (await Client.StatAsync($"{d}/f")).Json.GetProperty("modifiedAt").GetInt64();
+
+        Assert.Equal($"{taken}" == seconds ? expected : taken * 1000, told);
+        Assert.Equal($"{told}", (await Client.ReadFileAsync($"{d}/f")).Header("X-File-Modified"));
+    }
+
     [Fact]
     public async Task Delete_EachKind_RemovesItAndNothingElse()
     {

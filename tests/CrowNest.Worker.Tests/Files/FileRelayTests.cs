@@ -87,6 +87,24 @@ public sealed class FileRelayTests(BackingServices backing)
         Assert.Equal(SHA256.HashData(content), await SHA256.HashDataAsync(await response.Content.ReadAsStreamAsync()));
     }
 
+    [Fact]
+    public async Task Content_ModifiedBefore1970_IsAnyOtherFile()
+    {
+        await using var node = await StartAsync(backing);
+        await using var agent = await FakeAgent.StartAsync(async context =>
+        {
+            FakeAgent.DescribeFile(context.Response, 1);
+            context.Response.Headers["X-File-Modified"] = "-100000";
+            await context.Response.WriteAsync("x");
+        });
+        var id = await node.AddSandboxAsync(agent.SocketPath);
+
+        using var response = await node.Http.GetAsync(FilesOf(id, "/content?path=x"));
+
+        Assert.Equal("x", await response.Content.ReadAsStringAsync());
+        Assert.Equal("-100000", response.Headers.GetValues("X-File-Modified").Single());
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
