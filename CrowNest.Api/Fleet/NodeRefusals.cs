@@ -19,7 +19,7 @@ internal static class NodeRefusals
 
     public static ApiException ToApiException(WorkerRefusedException refusal) => refusal.Code switch
     {
-        ErrorCodes.ArchiveInvalid => new ApiException(ErrorCodes.InvalidRequest, $"The archive can not be extracted: {refusal.Message}",
+        ErrorCodes.ArchiveInvalid => new ApiException(ErrorCodes.InvalidRequest, refusal.Message,
             new JsonObject { ["reason"] = ErrorCodes.ArchiveInvalid }),
         ErrorCodes.ArchiveTooLarge => new ApiException(ErrorCodes.FileTooLarge, refusal.Message,
             new JsonObject { ["reason"] = ErrorCodes.ArchiveTooLarge }),
