@@ -23,13 +23,13 @@ public sealed class CommandPageTests(DashboardFixture dashboard)
         command.Write("wrong\n", OutputStream.Stderr).Write("half");
         await lines.GetByText("half").WaitForAsync();
         Assert.Equal("line err", await lines.GetByText("wrong").GetAttributeAsync("class"));
-        Assert.Equal("Live", await visitor.Page.Locator(".follow-state").InnerTextAsync());
+        await Assertions.Expect(visitor.Page.Locator(".follow-state")).ToHaveTextAsync("Live");
         command.Write(" and whole\n10%\r50%\r100%\n").Exit(3);
 
         await visitor.Page.Locator(".status", new() { HasText = "Exited 3" }).WaitForAsync();
         await visitor.Page.GetByText("Complete").WaitForAsync();
         Assert.Equal(["first", "wrong", "half and whole", "100%"], await lines.AllInnerTextsAsync());
-        Assert.Equal(0, await visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Cancel" }).CountAsync());
+        await Assertions.Expect(visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Cancel" })).ToHaveCountAsync(0);
         Assert.Equal("make test · CrowNest", await visitor.Page.TitleAsync());
         Assert.Empty(visitor.Complaints);
     }
@@ -90,7 +90,7 @@ public sealed class CommandPageTests(DashboardFixture dashboard)
         await visitor.Page.Locator(".status", new() { HasText = "Canceled" }).WaitForAsync();
         Assert.Equal(mode, command.Command.CancelMode);
         await visitor.Page.GetByText("It wrote nothing.").WaitForAsync();
-        Assert.False(await visitor.Page.Locator(".output-frame").IsVisibleAsync());
+        await Assertions.Expect(visitor.Page.Locator(".output-frame")).ToBeHiddenAsync();
     }
 
     [Fact]
@@ -121,7 +121,7 @@ public sealed class CommandPageTests(DashboardFixture dashboard)
 
         await visitor.Page.GetByText("the very end").WaitForAsync(new() { Timeout = 60_000 });
         Assert.InRange(await visitor.Page.Locator(".output-lines .line").CountAsync(), 1000, 4000);
-        Assert.True(await visitor.Page.GetByText("lines are shown").IsVisibleAsync());
+        await Assertions.Expect(visitor.Page.GetByText("lines are shown")).ToBeVisibleAsync();
         Assert.True(await visitor.Page.GetByText("the very end").IsVisibleAsync());
         await visitor.ScreenshotAsync("command-flood-light");
     }

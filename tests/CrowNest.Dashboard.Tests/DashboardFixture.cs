@@ -16,7 +16,7 @@ public sealed class DashboardCollection : ICollectionFixture<DashboardFixture>
 /// <summary>The dashboard as a process of its own, beside a fake API, looked at with Chromium.</summary>
 public sealed class DashboardFixture : IAsyncLifetime
 {
-    internal const float PatienceMs = 15_000;
+    private const float PatienceMs = 15_000;
 
     private static readonly string[] BrowserArguments =
     [
@@ -68,6 +68,7 @@ public sealed class DashboardFixture : IAsyncLifetime
         Api = await FakeApi.StartAsync();
         Url = $"http://127.0.0.1:{FreePort.Next()}";
         await StartDashboardAsync();
+        Assertions.SetDefaultExpectTimeout(PatienceMs);
         _playwright = await Playwright.CreateAsync();
         _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = "/usr/bin/chromium", Args = BrowserArguments });
     }
@@ -191,7 +192,7 @@ internal sealed class Visitor : IAsyncDisposable
     /// for changes afterwards; a change between the two is lost, once in 200 times on a busy machine.
     /// </summary>
     public Task ReachesAsync(string path) => Assertions.Expect(Page)
-        .ToHaveURLAsync(new Regex("^https?://[^/]+" + Regex.Escape(path)), new() { Timeout = DashboardFixture.PatienceMs });
+        .ToHaveURLAsync(new Regex("^https?://[^/]+" + Regex.Escape(path)));
 
     public async Task ScreenshotAsync(string name)
     {

@@ -63,8 +63,8 @@ public sealed class RunsTests(DashboardFixture dashboard)
         var stages = page.Locator(".stages li");
         await stages.GetByText("Waiting for the archive").WaitForAsync();
         await page.GetByText("The command has not begun.").WaitForAsync();
-        Assert.False(await page.Locator(".output-frame").IsVisibleAsync());
-        Assert.Equal("", await page.Locator(".follow-state").InnerTextAsync());
+        await Assertions.Expect(page.Locator(".output-frame")).ToBeHiddenAsync();
+        await Assertions.Expect(page.Locator(".follow-state")).ToHaveTextAsync("");
         await visitor.ScreenshotAsync("run-awaiting-light");
 
         run.Tell(WorkspaceRunEventType.ArchiveProgress, told => told with { ReceivedBytes = 1024 * 1024, SizeBytes = 4 * 1024 * 1024 });
@@ -76,9 +76,9 @@ public sealed class RunsTests(DashboardFixture dashboard)
         var lines = page.Locator(".output-lines .line");
         await lines.GetByText("ok 1").WaitForAsync();
         await lines.GetByText("warning").WaitForAsync();
-        Assert.Equal(0, await page.GetByText("The command has not begun.").CountAsync());
+        await Assertions.Expect(page.GetByText("The command has not begun.")).ToHaveCountAsync(0);
         Assert.Equal("line err", await lines.GetByText("warning").GetAttributeAsync("class"));
-        Assert.Equal("Live", await page.Locator(".follow-state").InnerTextAsync());
+        await Assertions.Expect(page.Locator(".follow-state")).ToHaveTextAsync("Live");
         run.BreakConnections();
         run.Write("ok 2\n");
         await lines.GetByText("ok 2").WaitForAsync();
@@ -104,8 +104,8 @@ public sealed class RunsTests(DashboardFixture dashboard)
         await page.GetByText("Complete").WaitForAsync();
         await page.GetByText($"\"workspaceRunId\": \"{run.Id}\"").WaitForAsync();
         Assert.Equal(["ok 1", "warning", "ok 2"], await lines.AllInnerTextsAsync());
-        Assert.Equal(7, await stages.CountAsync());
-        Assert.Equal(0, await page.GetByRole(AriaRole.Button, new() { Name = "Cancel run" }).CountAsync());
+        await Assertions.Expect(stages).ToHaveCountAsync(7);
+        await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Cancel run" })).ToHaveCountAsync(0);
         var copied = await page.GetByRole(AriaRole.Button, new() { Name = "Copy", Exact = true }).GetAttributeAsync("data-copy");
         Assert.Equal(run.Id, JsonDocument.Parse(copied!).RootElement.GetProperty("workspaceRunId").GetString());
         Assert.Equal(new string('e', 64), await page.Locator("[aria-label='Copy SHA-256 of the evidence']").GetAttributeAsync("data-copy"));
@@ -145,7 +145,7 @@ public sealed class RunsTests(DashboardFixture dashboard)
 
         await visitor.Page.GetByText("Complete").WaitForAsync(new() { Timeout = 30_000 });
         Assert.Equal(["one", "two", "three"], await lines.AllInnerTextsAsync());
-        Assert.Equal(2, await visitor.Page.Locator(".stages li").CountAsync());
+        await Assertions.Expect(visitor.Page.Locator(".stages li")).ToHaveCountAsync(2);
     }
 
     [Fact]
@@ -163,7 +163,7 @@ public sealed class RunsTests(DashboardFixture dashboard)
         await page.Locator(".status", new() { HasText = "Canceled" }).WaitForAsync();
         await page.GetByRole(AriaRole.Heading, new() { Name = "Evidence" }).WaitForAsync();
         await page.GetByText("It wrote nothing.").WaitForAsync();
-        Assert.False(await page.Locator(".output-frame").IsVisibleAsync());
+        await Assertions.Expect(page.Locator(".output-frame")).ToBeHiddenAsync();
         Assert.Empty(visitor.Complaints);
     }
 
@@ -182,7 +182,7 @@ public sealed class RunsTests(DashboardFixture dashboard)
         run.IsStoreAway = false;
 
         await visitor.Page.GetByText($"\"workspaceRunId\": \"{run.Id}\"").WaitForAsync();
-        Assert.Equal(0, await visitor.Page.GetByText("The evidence could not be read").CountAsync());
+        await Assertions.Expect(visitor.Page.GetByText("The evidence could not be read")).ToHaveCountAsync(0);
         Assert.Empty(visitor.Complaints);
     }
 

@@ -162,7 +162,7 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
 
         await visitor.Page.Locator(".status", new() { HasText = "Killed" }).WaitForAsync();
         Assert.Equal(SandboxStatus.Destroyed, Api.Sandboxes[sandbox.Id].Sandbox.Status);
-        Assert.Equal(0, await visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Set lifetime" }).CountAsync());
+        await Assertions.Expect(visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Set lifetime" })).ToHaveCountAsync(0);
     }
 
     [Fact]
@@ -283,7 +283,7 @@ public sealed class SandboxPagesTests(DashboardFixture dashboard)
         await visitor.ReachesAsync($"/sandboxes/{sandbox.Id}");
         await page.Locator("main h1").WaitForAsync();
         await page.Keyboard.PressAsync("?");
-        Assert.True(await page.GetByRole(AriaRole.Heading, new() { Name = "Keyboard shortcuts" }).IsVisibleAsync());
+        await page.GetByRole(AriaRole.Heading, new() { Name = "Keyboard shortcuts" }).WaitForAsync();
         await visitor.ScreenshotAsync("shortcuts-light");
         await page.Keyboard.PressAsync("Escape");
         await page.Keyboard.PressAsync("g");

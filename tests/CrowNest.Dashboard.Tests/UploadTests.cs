@@ -28,13 +28,13 @@ public sealed class UploadTests(DashboardFixture dashboard)
         await FilesPage.Row(page, Odd).WaitForAsync();
         await FilesPage.Row(page, "empty").WaitForAsync();
         Assert.Contains("40.0 MiB", await FilesPage.Row(page, "big.bin").InnerTextAsync(), StringComparison.Ordinal);
-        Assert.Equal(3, await page.Locator(".upload.done").CountAsync());
+        await Assertions.Expect(page.Locator(".upload.done")).ToHaveCountAsync(3);
         await visitor.ScreenshotAsync("files-uploaded-light");
         Assert.Equal(big, files.Content("/workspace/big.bin"));
         Assert.Equal("content", Encoding.UTF8.GetString(files.Content("/workspace/" + Odd)!));
         Assert.Empty(files.Content("/workspace/empty")!);
         await page.Locator(".upload").First.GetByRole(AriaRole.Button, new() { Name = "Dismiss" }).ClickAsync();
-        Assert.Equal(2, await page.Locator(".upload").CountAsync());
+        await Assertions.Expect(page.Locator(".upload")).ToHaveCountAsync(2);
         Assert.Empty(visitor.Complaints);
     }
 
