@@ -81,10 +81,7 @@ internal sealed class ArchiveStaging(
         Compare(expected, receivedSha256, receivedBytes);
         Compare(new AnnouncedArchive(transfer.Sha256, transfer.SizeBytes), receivedSha256, receivedBytes);
         // First, so that no later upload takes these bytes away. A process that dies behind it has done half, which a repetition completes.
-        if (!isRepeated && !await transfers.MarkFinalizedAsync(uploadId, key, CancellationToken.None)
-            // The same request at the same moment means the same bytes, and gets the same answer as one that comes later.
-            && await FindAsync(run, uploadId, CancellationToken.None) is var current
-            && (current.Status != ArchiveTransferStatus.Finalized || current.ObjectKey != key))
+        if (!await transfers.MarkFinalizedAsync(uploadId, key, CancellationToken.None))
         {
             throw new ApiException(ErrorCodes.UploadConflict, "Other bytes have arrived for this upload meanwhile: finalize again.");
         }

@@ -67,12 +67,15 @@ public sealed class ArchiveTransferStore(NpgsqlDataSource database)
         return (string?)await sql.ExecuteScalarAsync(cancellationToken);
     }
 
-    /// <summary>Its bytes are to be the run's archive and are not replaced any more. false: others came, or it is not open.</summary>
+    /// <summary>
+    /// Its bytes are to be the run's archive and are not replaced any more; true again for the same bytes, whoever was first. false: others
+    /// came, or it is not open.
+    /// </summary>
     public async Task<bool> MarkFinalizedAsync(string id, string objectKey, CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand($"""
             UPDATE archive_transfers SET status = '{ArchiveTransferStatus.Finalized}'
-            WHERE id = @id AND status = '{ArchiveTransferStatus.Uploaded}' AND object_key = @key
+            WHERE id = @id AND status IN ('{ArchiveTransferStatus.Uploaded}', '{ArchiveTransferStatus.Finalized}') AND object_key = @key
             """);
         sql.Parameters.AddWithValue("id", id);
         sql.Parameters.AddWithValue("key", objectKey);

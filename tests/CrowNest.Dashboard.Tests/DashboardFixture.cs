@@ -189,7 +189,7 @@ internal sealed class Visitor : IAsyncDisposable
 
     /// <summary>
     /// Waits until the address is one whose path begins so. Playwright's own WaitForURLAsync looks at the address first and listens
-    /// for changes afterwards; a change between the two is lost, once in 200 times on a busy machine.
+    /// for changes afterwards, and a change between the two is lost: several of 1,500 in a loop on a busy machine.
     /// </summary>
     public Task ReachesAsync(string path) => Assertions.Expect(Page)
         .ToHaveURLAsync(new Regex("^https?://[^/]+" + Regex.Escape(path)));

@@ -93,6 +93,9 @@ public sealed class BootstrapTests(PostgresFixture postgres, RedisFixture redis)
     [InlineData("Api:RateLimitPerMinute", "0")]
     [InlineData("Api:DefaultPlan", "platinum")]
     [InlineData("Api:Resources:MinCpus", "9")]
+    [InlineData("Api:Plans:scale:ArtifactRetentionDays", "0")]
+    [InlineData("Api:Plans:scale:LogRetentionDays", "0")]
+    [InlineData("Api:Plans:scale:LogRetentionDays", "36526")]
     public async Task Start_WithInvalidSetting_IsRefused(string key, string value)
     {
         var database = await TestDatabase.CreateAsync(postgres);
@@ -110,6 +113,7 @@ public sealed class BootstrapTests(PostgresFixture postgres, RedisFixture redis)
         Assert.Equal(3_600_000, options.Limits("builder").CreateTtlMs);
         Assert.Equal(1_800_000, options.Limits("nonsense").CreateTtlMs);
         Assert.Equal(604_800_000, options.Limits("enterprise").SessionMs);
+        Assert.Equal([7, 30, 90, 365], new[] { "free", "builder", "scale", "enterprise" }.Select(p => options.Limits(p).LogRetentionDays));
     }
 
     /// <summary>A database without tables.</summary>

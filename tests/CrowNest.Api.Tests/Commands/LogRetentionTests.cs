@@ -1,7 +1,11 @@
+using CrowNest.Api.Commands;
+using CrowNest.Api.Objects;
+using CrowNest.Api.Tests.Objects;
 using CrowNest.Platform.Data;
 using CrowNest.Platform.Objects;
 using CrowNest.Testing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 using Npgsql;
 using Xunit;
 
@@ -67,6 +71,22 @@ public sealed class LogRetentionTests(ResourceFixture fixture) : IClassFixture<R
         Assert.Equal([2, 1, 0, 0, 0], expired);
         Assert.False((await commands.FindAsync(spared, CancellationToken.None))!.IsLogExpired);
         Assert.True((await commands.FindAsync(other, CancellationToken.None))!.IsLogExpired);
+    }
+
+    [Fact]
+    public async Task Expire_WhileTheDatabaseIsAway_GoesOn()
+    {
+        await using var away = NpgsqlDataSource.Create($"Host=127.0.0.1;Port={FreePort.Next()};Username=u;Password=p;Timeout=1");
+        var log = new EventLog<LogRetention>();
+        var sweep = new ObjectSweepOptions { Interval = TimeSpan.FromSeconds(0.05) };
+        using var retention = new LogRetention(
+            new LogRetentionStore(away), Options.Create(new ApiOptions()), Options.Create(sweep), TimeProvider.System, log);
+
+        await retention.StartAsync(CancellationToken.None);
+        await Eventually.HoldsAsync(() => log.Count(2231) >= 3, "it has tried again and again");
+
+        Assert.False(retention.ExecuteTask!.IsCompleted);
+        await retention.StopAsync(CancellationToken.None);
     }
 
     /// <summary>A command with two chunks, whose log is stored and which ended some days ago.</summary>

@@ -100,7 +100,7 @@ public sealed class ObjectSweepTests(ResourceFixture fixture) : IClassFixture<Re
         var orphan = ObjectKey.Artifact(org, "art_none_at_all");
         await PutAsync(objects, orphan);
         await using var away = NpgsqlDataSource.Create($"Host=127.0.0.1;Port={FreePort.Next()};Username=u;Password=p;Timeout=1");
-        var log = new SweepLog();
+        var log = new EventLog<ObjectSweep>();
         using (var sweep = SweepOf(away, objects, log))
         {
             await sweep.StartAsync(default);
@@ -120,7 +120,7 @@ public sealed class ObjectSweepTests(ResourceFixture fixture) : IClassFixture<Re
         var orphan = ObjectKey.Artifact(org, "art_none");
         await PutAsync(objects, orphan);
         await using var database = NpgsqlDataSource.Create(fixture.Database.ConnectionString);
-        var log = new SweepLog();
+        var log = new EventLog<ObjectSweep>();
         using var sweep = SweepOf(database, new FailingStore(objects, failures: 6), log);
         await sweep.StartAsync(default);
         await GoneAsync(objects, [orphan]);
@@ -129,7 +129,7 @@ public sealed class ObjectSweepTests(ResourceFixture fixture) : IClassFixture<Re
         Assert.True(log.Count(2600) > 0);
     }
 
-    private static ObjectSweep SweepOf(NpgsqlDataSource database, IObjectStore objects, SweepLog log)
+    private static ObjectSweep SweepOf(NpgsqlDataSource database, IObjectStore objects, EventLog<ObjectSweep> log)
     {
         var options = Options.Create(
             new ObjectSweepOptions { Interval = TimeSpan.FromSeconds(0.05), SpareArchives = TimeSpan.Zero, SpareOthers = TimeSpan.Zero });

@@ -1,12 +1,11 @@
 using System.Collections.Concurrent;
-using CrowNest.Api.Objects;
 using CrowNest.Platform.Objects;
 using Microsoft.Extensions.Logging;
 
 namespace CrowNest.Api.Tests.Objects;
 
-/// <summary>What the sweep has told.</summary>
-internal sealed class SweepLog : ILogger<ObjectSweep>
+/// <summary>What a service has told.</summary>
+internal sealed class EventLog<T> : ILogger<T>
 {
     private readonly ConcurrentQueue<int> _events = new();
 

@@ -128,7 +128,9 @@ public sealed class WorkspaceRunStoreTests(StoreFixture fixture) : IClassFixture
         Assert.Null(await transfers.MarkUploadedAsync(second.Id, "k4", "b", 2, until, until, default));
         Assert.False(await transfers.MarkFinalizedAsync(second.Id, "k2", default));
         Assert.True(await transfers.MarkFinalizedAsync(second.Id, "k3", default));
-        Assert.False(await transfers.MarkFinalizedAsync(second.Id, "k3", default));
+        Assert.True(await transfers.MarkFinalizedAsync(second.Id, "k3", default));
+        Assert.False(await transfers.MarkFinalizedAsync(second.Id, "k2", default));
+        Assert.False(await transfers.MarkFinalizedAsync(first.Id, "k1", default));
         Assert.Equal(ArchiveTransferStatus.Expired, (await transfers.FindAsync(run, first.Id, default))!.Status);
         Assert.Null(await transfers.FindAsync("wsr_other", second.Id, default));
     }
