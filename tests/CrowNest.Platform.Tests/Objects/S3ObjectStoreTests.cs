@@ -17,9 +17,6 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
     private readonly List<string> _buckets = [];
     private AmazonS3Client? _client;
 
-    /// <summary>One row where there is a server, else none.</summary>
-    public static TheoryData<string> Drivers => TestStore.S3Only;
-
     public Task InitializeAsync()
     {
         if (TestStore.HasS3)
@@ -49,11 +46,10 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
         await _test.DisposeAsync();
     }
 
-    [Theory]
-    [MemberData(nameof(Drivers))]
-    public async Task Put_ContentFailsOrIsCanceled_NoPartsAreLeft(string driver)
+    [S3Fact]
+    public async Task Put_ContentFailsOrIsCanceled_NoPartsAreLeft()
     {
-        var store = _test.Open(driver);
+        var store = _test.Open(ObjectsOptions.S3);
         await using var broken = new MadeStream(20 * MiB, _ => throw new InvalidOperationException("The source broke."));
         await Assert.ThrowsAsync<InvalidOperationException>(() => store.PutAsync(_test.Key("a"), broken, null, default));
         using var stop = new CancellationTokenSource();
@@ -64,24 +60,22 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
         });
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => store.PutAsync(_test.Key("b"), endless, null, stop.Token));
 
-        Assert.Empty(await UploadsAsync(_test.Options(driver).Bucket!));
+        Assert.Empty(await UploadsAsync(_test.Options(ObjectsOptions.S3).Bucket!));
     }
 
-    [Theory]
-    [MemberData(nameof(Drivers))]
-    public async Task Put_OneRequest_KeepsTheDigestAsMetadata(string driver)
+    [S3Fact]
+    public async Task Put_OneRequest_KeepsTheDigestAsMetadata()
     {
-        var digest = await TestStore.PutAsync(_test.Open(driver), _test.Key("small"), "hello"u8.ToArray());
+        var digest = await TestStore.PutAsync(_test.Open(ObjectsOptions.S3), _test.Key("small"), "hello"u8.ToArray());
 
-        var found = await _client!.GetObjectMetadataAsync(_test.Options(driver).Bucket, _test.Key("small"));
+        var found = await _client!.GetObjectMetadataAsync(_test.Options(ObjectsOptions.S3).Bucket, _test.Key("small"));
         Assert.Equal(digest.Sha256, found.Metadata["sha256"]);
     }
 
-    [Theory]
-    [MemberData(nameof(Drivers))]
-    public async Task Put_AnswerToTheLastRequestIsLost_ObjectIsStored(string driver)
+    [S3Fact]
+    public async Task Put_AnswerToTheLastRequestIsLost_ObjectIsStored()
     {
-        var options = _test.Options(driver);
+        var options = _test.Options(ObjectsOptions.S3);
         await using var proxy = new StoreProxy(options.Endpoint!);
         options.Endpoint = proxy.Endpoint;
         var store = _test.Open(options);
@@ -94,11 +88,10 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
         await stored.Content.CopyToAsync(Stream.Null);
     }
 
-    [Theory]
-    [MemberData(nameof(Drivers))]
-    public async Task EveryCall_ServerIsSilent_IsGivenUpInTime(string driver)
+    [S3Fact]
+    public async Task EveryCall_ServerIsSilent_IsGivenUpInTime()
     {
-        var options = _test.Options(driver);
+        var options = _test.Options(ObjectsOptions.S3);
         await using var proxy = new StoreProxy(options.Endpoint!);
         options.Endpoint = proxy.Endpoint;
         options.RequestTimeout = TimeSpan.FromSeconds(1);
@@ -123,11 +116,10 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
         Assert.Equal(1, (await TestStore.PutAsync(store, _test.Key("other"), [1])).Length);
     }
 
-    [Theory]
-    [MemberData(nameof(Drivers))]
-    public async Task Prepare_BucketIsMissing_OneOfManyMakesIt(string driver)
+    [S3Fact]
+    public async Task Prepare_BucketIsMissing_OneOfManyMakesIt()
     {
-        var options = OptionsOfNewBucket(driver);
+        var options = OptionsOfNewBucket();
         var stores = Enumerable.Range(0, 4).Select(_ => (S3ObjectStore)_test.Open(options)).ToList();
 
         await Task.WhenAll(stores.Select(s => s.PrepareAsync(default)));
@@ -136,11 +128,10 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
         await stores[0].PrepareAsync(default);
     }
 
-    [Theory]
-    [MemberData(nameof(Drivers))]
-    public async Task Put_BucketIsMissing_MakesItOnlyWhenWanted(string driver)
+    [S3Fact]
+    public async Task Put_BucketIsMissing_MakesItOnlyWhenWanted()
     {
-        var options = OptionsOfNewBucket(driver);
+        var options = OptionsOfNewBucket();
         options.CreateBucket = false;
         var unwilling = (S3ObjectStore)_test.Open(options);
         await unwilling.PrepareAsync(default);
@@ -154,11 +145,10 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
         Assert.Equal(9 * MiB, (await store.StatAsync("logs/a", default))!.Length);
     }
 
-    [Theory]
-    [MemberData(nameof(Drivers))]
-    public async Task Prepare_UnfinishedUploads_OnlyOldOnesAreDropped(string driver)
+    [S3Fact]
+    public async Task Prepare_UnfinishedUploads_OnlyOldOnesAreDropped()
     {
-        var options = OptionsOfNewBucket(driver);
+        var options = OptionsOfNewBucket();
         await ((S3ObjectStore)_test.Open(options)).PrepareAsync(default);
         await _client!.InitiateMultipartUploadAsync(options.Bucket, "logs/a");
 
@@ -168,11 +158,10 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
         Assert.Empty(await UploadsAsync(options.Bucket!));
     }
 
-    [Theory]
-    [MemberData(nameof(Drivers))]
-    public async Task EveryCall_WrongSecret_IsTheStoresError(string driver)
+    [S3Fact]
+    public async Task EveryCall_WrongSecret_IsTheStoresError()
     {
-        var options = _test.Options(driver);
+        var options = _test.Options(ObjectsOptions.S3);
         options.SecretKey = "wrong-secret";
         var store = (S3ObjectStore)_test.Open(options);
         await store.PrepareAsync(default);
@@ -200,9 +189,9 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
         Assert.InRange(watch.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(20));
     }
 
-    private ObjectsOptions OptionsOfNewBucket(string driver)
+    private ObjectsOptions OptionsOfNewBucket()
     {
-        var options = _test.Options(driver);
+        var options = _test.Options(ObjectsOptions.S3);
         options.Bucket = $"crownest-{Guid.NewGuid():n}";
         _buckets.Add(options.Bucket);
         return options;

@@ -23,8 +23,6 @@ public sealed class TestStore : IAsyncDisposable
 
     public static TheoryData<string> Drivers => HasS3 ? [ObjectsOptions.Folder, ObjectsOptions.S3] : [ObjectsOptions.Folder];
 
-    public static TheoryData<string> S3Only => HasS3 ? [ObjectsOptions.S3] : [];
-
     public string Root { get; } = Path.Combine(Path.GetTempPath(), $"crownest-test-objects-{Guid.NewGuid():n}");
 
     public string Prefix { get; } = $"tests/{Guid.NewGuid():n}/";
