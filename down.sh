@@ -37,16 +37,6 @@ if ! state_has "$state_directory"; then
   exit 0
 fi
 
-# is_alive PID START BOOT: whether exactly that process still runs (a pid alone may be somebody else's by now).
-is_alive() {
-  local stat
-  [[ $3 == "$(< /proc/sys/kernel/random/boot_id)" ]] || return 1
-  stat=$(cat "/proc/$1/stat" 2> /dev/null) || return 1
-  # The name, field 2, may hold spaces and parentheses; from the third on fields are plain.
-  read -ra stat <<< "${stat##*) }"
-  [[ ${stat[0]} != Z && ${stat[19]} == "$2" ]]
-}
-
 wait_gone() {
   local tenths
   for ((tenths = 0; tenths < $1 * 10; tenths++)); do
@@ -56,39 +46,52 @@ wait_gone() {
   return 1
 }
 
-apphost_runs() { [[ -n $(apphost_pids) ]]; }
-stop_apphost() {
+# The AppHost returns when Aspire's orchestrator (DCP) has stopped everything; each of its processes names the one that it
+# watches on its command line.
+stack_pids=$(apphost_pids)
+if [[ -z $stack_pids && -r $state_directory/apphost.pid ]]; then stack_pids=$(head -n 1 "$state_directory/apphost.pid"); fi
+orchestrator_pids() {
+  local pid
+  for pid in $stack_pids; do pgrep -f -- "dcp .*--monitor $pid( |\$)" || true; done
+}
+stack_runs() { [[ -n $(apphost_pids)$(orchestrator_pids) ]]; }
+stop_stack() {
   local pid
   for pid in $(apphost_pids); do as_root kill -TERM "$pid" 2> /dev/null || true; done
-  if ! wait_gone 60 apphost_runs; then
-    echo "the AppHost did not stop within 60 s; killing it"
-    for pid in $(apphost_pids); do as_root kill -KILL "$pid" 2> /dev/null || true; done
-    wait_gone 10 apphost_runs
+  if ! wait_gone 60 stack_runs; then
+    echo "the stack did not stop within 60 s; killing it"
+    for pid in $(apphost_pids) $(orchestrator_pids); do as_root kill -KILL "$pid" 2> /dev/null || true; done
+    wait_gone 10 stack_runs
   fi
 }
 
-# Leftovers of an AppHost that was killed: it notes each process it starts as "pid, start, boot, stop signal".
-leftovers() {
-  local file fields
-  for file in "$state_directory"/pids/*.pid; do
-    [[ -e $file ]] || continue
-    mapfile -t fields < <(read_state "$file")
-    if ((${#fields[@]} >= 4)) && is_alive "${fields[@]:0:3}"; then echo "${fields[0]} ${fields[3]} $(basename "$file" .pid)"; fi
+# Leftovers of a stack that was killed with its orchestrator: services know their folder by their environment, containers
+# of Postgres and Redis carry it as a label.
+services() {
+  local file
+  for file in /proc/[0-9]*/environ; do
+    if as_root grep -qzF "CrowNest__StateDirectory=$state_directory/" "$file" 2> /dev/null; then basename "$(dirname "$file")"; fi
   done
 }
-
-some_left() { [[ -n $(leftovers) ]]; }
-stop_leftovers() {
-  local pid signal name
-  leftovers | while read -r pid signal name; do
-    echo "$name (process $pid) was left over"
-    as_root kill "-$signal" "$pid" 2> /dev/null || true
+some_services() { [[ -n $(services) ]]; }
+stop_services() {
+  local pid
+  for pid in $(services); do
+    echo "$(command_line "$pid") (process $pid) was left over"
+    as_root kill -TERM "$pid" 2> /dev/null || true
   done
-  wait_gone 20 some_left || leftovers | while read -r pid signal name; do
-    # Each leads a session of its own, so its group is its own children.
-    as_root kill -KILL -- "-$pid" 2> /dev/null || as_root kill -KILL "$pid" 2> /dev/null || true
-  done
-  wait_gone 10 some_left
+  wait_gone 10 some_services || for pid in $(services); do as_root kill -KILL "$pid" 2> /dev/null || true; done
+  wait_gone 10 some_services
+}
+backing_containers() { engine ps --all --quiet --filter "label=crownest.state=$state_directory"; }
+stop_backing() {
+  local ids networks network
+  mapfile -t ids < <(backing_containers)
+  networks=$(engine inspect --format '{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}' "${ids[@]}")
+  engine stop --time 10 "${ids[@]}"
+  engine rm --force "${ids[@]}"
+  # The session's own network, once for both.
+  for network in $(tr ' ' '\n' <<< "$networks" | grep '^aspire-session-network-' | sort -u || true); do engine network rm "$network"; done
 }
 
 deployment=''
@@ -145,15 +148,16 @@ remove_network() {
   done
 }
 
-if [[ -n $(apphost_pids) ]]; then
+if stack_runs; then
   step_hint="look at $log_directory/apphost.log; ./down.sh again continues"
-  step "stack stops" stop_apphost
+  step "stack stops" stop_stack
 else
   note "no AppHost runs on $state_directory"
 fi
 step_hint="./down.sh again continues"
-if [[ -n $(leftovers) ]]; then step "leftover processes" stop_leftovers; fi
+if some_services; then step "leftover services" stop_services; fi
 if engine_answers; then
+  if [[ -n $(backing_containers) ]]; then step "leftover Postgres and Redis" stop_backing; fi
   if [[ -n $(containers) ]]; then step "sandbox containers" remove_containers; fi
 elif [[ -n $deployment ]]; then
   note "no container engine answers, so there are no containers to remove"
@@ -172,8 +176,9 @@ fi
 left=()
 [[ -z $(rules) ]] || left+=("network rules with $deployment in their name")
 [[ -z $(interfaces) ]] || left+=("network interfaces with $deployment in their name")
-[[ -z $(apphost_pids)$(leftovers) ]] || left+=("processes")
+! stack_runs && ! some_services || left+=("processes")
 [[ -z $(mounts) ]] || left+=("mounts below $state_directory")
+if engine_answers && [[ -n $(backing_containers) ]]; then left+=("containers labelled crownest.state=$state_directory"); fi
 if engine_answers && [[ -n $(containers) ]]; then left+=("containers labelled crownest.deployment=$deployment"); fi
 ((${#left[@]} == 0)) || fail "still there: $(IFS=,; echo "${left[*]}")" "run ./down.sh again; logs are in $log_directory"
 

@@ -49,7 +49,7 @@ port_base() {
   local base offset
   while :; do
     base=$((20000 + RANDOM % 1000 * 10))
-    for offset in 0 1 2 3 4; do
+    for offset in 0 1 2 3 4 5 6; do
       ! (: < "/dev/tcp/127.0.0.1/$((base + offset))") 2> /dev/null || continue 2
     done
     echo "$base"
@@ -58,9 +58,9 @@ port_base() {
 }
 base=$(port_base)
 export CROWNEST_STATE_DIRECTORY=$state CROWNEST_API_PORT=$base CROWNEST_DASHBOARD_PORT=$((base + 1)) \
-  CROWNEST_WORKER_PORT=$((base + 2)) CROWNEST_POSTGRES_PORT=$((base + 3)) CROWNEST_REDIS_PORT=$((base + 4))
-# One flavour, the same on every machine; and nothing of a developer's own stack.
-export UseAspire=false
+  CROWNEST_WORKER_PORT=$((base + 2)) CROWNEST_POSTGRES_PORT=$((base + 3)) CROWNEST_REDIS_PORT=$((base + 4)) \
+  CROWNEST_ASPIRE_PORT=$((base + 5)) CROWNEST_OTLP_PORT=$((base + 6))
+# Nothing of a developer's own stack.
 unset CROWNEST_BOOTSTRAP_API_KEY CROWNEST_API_KEY CROWNEST_BEARER_TOKEN CROWNEST_API_URL OTEL_EXPORTER_OTLP_ENDPOINT
 unset CROWNEST_TEST_S3_ENDPOINT CROWNEST_TEST_S3_BUCKET CROWNEST_TEST_S3_ACCESS_KEY CROWNEST_TEST_S3_SECRET_KEY
 source "$(dirname "${BASH_SOURCE[0]}")/eng/lib.sh"
@@ -151,7 +151,7 @@ if $s3; then
     fi
   done
 fi
-"$root/eng/templates.sh"
+"$root/eng/images.sh"
 step_hint="see the log"
 step "agent" "$root/eng/build-agent.sh"
 "$root/eng/build.sh" --solution

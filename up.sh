@@ -5,29 +5,28 @@ source "$(dirname "${BASH_SOURCE[0]}")/eng/lib.sh"
 
 usage() {
   cat << 'USAGE'
-usage: ./up.sh [--detach] [--aspire] [--skip-setup] [--logs]
+usage: ./up.sh [--detach] [--skip-setup] [--logs]
 
 Brings CrowNest up on this machine: installs what is missing, builds what has changed, starts the stack, runs a real
 program in a first sandbox, and prints how to reach it. Stays in the foreground; Ctrl+C stops everything.
 
   --detach      return when the stack is healthy; ./down.sh stops it
-  --aspire      start it under Aspire (Postgres, Redis and MinIO as containers) instead of as local processes
   --skip-setup  do not look for missing packages
-  --logs        in the foreground, show the log lines of every process
+  --logs        in the foreground, show the console of every process
 
   CROWNEST_STATE_DIRECTORY       where everything is kept (.crownest in the checkout)
   CROWNEST_API_PORT              8787; dashboard, worker, Postgres and Redis: CROWNEST_DASHBOARD_PORT (8788),
-                                 CROWNEST_WORKER_PORT (8789), CROWNEST_POSTGRES_PORT (8790), CROWNEST_REDIS_PORT (8791)
+                                 CROWNEST_WORKER_PORT (8789), CROWNEST_POSTGRES_PORT (8790), CROWNEST_REDIS_PORT (8791),
+                                 CROWNEST_ASPIRE_PORT (8792) and CROWNEST_OTLP_PORT (8793) of Aspire's own dashboard
   CROWNEST_BOOTSTRAP_API_KEY     an API key of your own choice; otherwise the first start makes one and shows it
-  CROWNEST_ROOT_IMAGE_FROM       auto, pull or bootstrap: see eng/templates.sh --help
+  CROWNEST_IMAGES_FROM           auto, pull or packages: see eng/images.sh --help
 USAGE
 }
 
-detach=false use_aspire=false setup=true logs=false
+detach=false setup=true logs=false
 while (($# > 0)); do
   case $1 in
     --detach | -d) detach=true ;;
-    --aspire) use_aspire=true ;;
     --skip-setup) setup=false ;;
     --logs) logs=true ;;
     -h | --help) usage; exit 0 ;;
@@ -53,6 +52,8 @@ summary() {
   say "  API        $api_url"
   say "  dashboard  $link"
   say "             ${dim}signs in once; a new link: eng/sign-in-link.sh${plain}"
+  say "  Aspire     $(aspire_url)"
+  say "             ${dim}processes, logs and traces of this stack${plain}"
   if [[ -n $new_key ]]; then
     say "  API key    ${bold}$new_key${plain}"
     say "             ${dim}shown only now: keep it${plain}"
@@ -74,6 +75,11 @@ summary() {
 }
 
 new_key=''
+# Its processes and ports would be in the way.
+if [[ -e $state_directory/apphost.pid && -z $(apphost_pids) ]]; then
+  note "the last stack on $state_directory was killed; cleaning up after it"
+  "$root/down.sh" --keep-engine
+fi
 mkdir -p "$state_directory"
 mkdir -p "$log_directory"
 chmod 700 "$log_directory" 2> /dev/null || true
@@ -88,7 +94,7 @@ fi
 exec 8> "$state_directory/up.lock"
 flock --nonblock 8 || fail "another ./up.sh is at work on $state_directory" "wait for it, or give this one a folder and ports of its own"
 
-templates_pid='' follower=''
+images_pid='' follower=''
 apphost_started=false
 on_exit() {
   local code=$?
@@ -96,9 +102,8 @@ on_exit() {
   # Not TERM: children would inherit that they ignore it.
   trap '' INT HUP
   trap : TERM
-  [[ -z $templates_pid ]] || kill "$templates_pid" 2> /dev/null || true
-  # Its children: the pipe ends with them.
-  [[ -z $follower ]] || pkill -TERM --parent "$follower" || true
+  [[ -z $images_pid ]] || kill "$images_pid" 2> /dev/null || true
+  [[ -z $follower ]] || kill "$follower" 2> /dev/null || true
   if $apphost_started; then
     say ""
     "$root/down.sh" 8>&- || code=1
@@ -113,27 +118,27 @@ if $setup; then "$root/eng/setup.sh" 8>&-; fi
 "$root/eng/engine.sh" 8>&-
 
 # The images wait for the network while the build wants the processor: side by side they take the time of the longer one.
-if ! "$root/eng/templates.sh" --check 8>&-; then
+if ! "$root/eng/images.sh" --check > /dev/null 8>&-; then
   (
     code=0
-    "$root/eng/templates.sh" > "$log_directory/templates.log" 2>&1 < /dev/null || code=$?
-    printf '%s\n' "$code" > "$log_directory/templates.code"
+    "$root/eng/images.sh" > "$log_directory/images.log" 2>&1 < /dev/null || code=$?
+    printf '%s\n' "$code" > "$log_directory/images.code"
   ) 8>&- &
-  templates_pid=$!
+  images_pid=$!
 fi
-wait_for_templates() {
-  while kill -0 "$templates_pid" 2> /dev/null; do sleep 0.5; done
-  cat "$log_directory/templates.log"
-  [[ $(< "$log_directory/templates.code") == 0 ]]
+wait_for_images() {
+  while kill -0 "$images_pid" 2> /dev/null; do sleep 0.5; done
+  cat "$log_directory/images.log"
+  [[ $(< "$log_directory/images.code") == 0 ]]
 }
 
 step_hint="eng/build-agent.sh alone shows the same"
 step "agent" "$root/eng/build-agent.sh" 8>&-
-if $use_aspire; then "$root/eng/build.sh" --aspire 8>&-; else "$root/eng/build.sh" 8>&-; fi
-if [[ -n $templates_pid ]]; then
-  step_hint="eng/templates.sh continues where this one ended"
-  step "template images" wait_for_templates
-  templates_pid=''
+"$root/eng/build.sh" 8>&-
+if [[ -n $images_pid ]]; then
+  step_hint="eng/images.sh continues where this one ended"
+  step "images" wait_for_images
+  images_pid=''
 fi
 
 check_port() {
@@ -147,6 +152,8 @@ check_port dashboard "$dashboard_port"
 check_port worker "$worker_port"
 check_port postgres "$postgres_port"
 check_port redis "$redis_port"
+check_port aspire "$aspire_port"
+check_port otlp "$otlp_port"
 
 # The first key is made here and not by the API, so that it stands on this terminal and in no log.
 first_key_record=$state_directory/first-key-shown
@@ -160,21 +167,17 @@ apphost_log=$log_directory/apphost.log
 launch() {
   local command names dotnet
   dotnet=$(command -v dotnet)
-  if $use_aspire; then
-    command=("$dotnet" run --no-build --configuration Release --project "$root/CrowNest.AppHost" --launch-profile http)
-  else
-    command=("$dotnet" exec "$root/artifacts/bin/CrowNest.AppHost/release/CrowNest.AppHost.dll")
-  fi
+  command=("$dotnet" exec "$root/artifacts/bin/CrowNest.AppHost/release/CrowNest.AppHost.dll")
   # The process notes its own number, which sudo would hide from us; its own session keeps Ctrl+C to this script alone.
   command=(setsid sh -c 'echo $$ > "$0"; exec "$@"' "$state_directory/up.pid" "${command[@]}")
-  export CROWNEST_BOOTSTRAP_API_KEY=${new_key:-${CROWNEST_BOOTSTRAP_API_KEY:-}} UseAspire=$use_aspire
+  export CROWNEST_BOOTSTRAP_API_KEY=${new_key:-${CROWNEST_BOOTSTRAP_API_KEY:-}}
   [[ -n $CROWNEST_BOOTSTRAP_API_KEY ]] || unset CROWNEST_BOOTSTRAP_API_KEY
   cd "$root"
   if ((EUID == 0)); then
     "${command[@]}" > "$apphost_log" 2>&1 < /dev/null 8>&- &
   else
     # sudo forgets the environment; names on its command line are no secret, values would be. The log is this user's own.
-    names=$(compgen -e | grep -E '^(CROWNEST_|OTEL_|DOTNET_|ASPNETCORE_|Logging__|Objects__|Worker__|Api__|CrowNest__|ConnectionStrings__|UseAspire$)' | paste -sd, -)
+    names=$(compgen -e | grep -E '^(CROWNEST_|OTEL_|ASPIRE_|DOTNET_|ASPNETCORE_|Logging__|Objects__|Worker__|Api__|CrowNest__|ConnectionStrings__)' | paste -sd, -)
     # shellcheck disable=SC2024
     sudo --preserve-env="$names" -- env PATH="$PATH" "${command[@]}" > "$apphost_log" 2>&1 < /dev/null 8>&- &
   fi
@@ -225,9 +228,10 @@ if $detach; then
 fi
 
 say "  Ctrl+C stops it; logs are in $log_directory"
-# Without --logs, what the AppHost itself has to say: a process that died, one that is back.
-if $logs; then pattern=''; else pattern='^apphost '; fi
-(tail -n 0 --follow=name "$apphost_log" 2> /dev/null | grep --line-buffered -- "$pattern") 8>&- & follower=$!
+# What the AppHost itself has to say: a process that died, one that is back.
+followed=("$apphost_log")
+! $logs || followed=("$log_directory"/{api,worker,dashboard,postgres,redis}.log)
+tail -q -n 0 --follow=name --retry "${followed[@]}" 8>&- 2> /dev/null & follower=$!
 pid=$(apphost_pids | head -n 1)
 tail --pid="$pid" --follow /dev/null 8>&- &
 wait $!

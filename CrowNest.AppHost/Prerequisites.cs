@@ -1,76 +1,107 @@
 using System.Net;
 using System.Net.Sockets;
+using Docker.DotNet;
+using Docker.DotNet.Models;
 
 namespace CrowNest.AppHost;
 
 /// <summary>What must be on the machine before the stack can start.</summary>
 internal static class Prerequisites
 {
-    private const string DefaultEngineSocket = "/var/run/docker.sock";
-
     private static readonly TimeSpan EngineTimeout = TimeSpan.FromSeconds(10);
+    private static readonly string[] AgentPrograms = ["crownest-agent", "crownest-launch"];
     private static readonly string[] TemplateImages = ["crownest/base", "crownest/python", "crownest/node", "crownest/python-node"];
 
-    /// <summary>Writes what is missing, each with the command that brings it; false when something is.</summary>
-    public static bool Check(IDistributedApplicationBuilder builder, TextWriter output)
+    /// <summary>
+    /// Writes what is missing to the console, each with the command that brings it; false when something is. A resource that cannot start is
+    /// otherwise told in Aspire's dashboard only.
+    /// </summary>
+    public static async Task<bool> CheckAsync(IDistributedApplicationBuilder builder, Stack stack)
     {
-        var missing = FindMissing(
-            builder.Configuration["Worker:AgentDirectory"] ?? Checkout.Of(builder).Agent,
-            builder.Configuration["Worker:EngineSocket"] ?? DefaultEngineSocket);
+        var missing = new List<(string What, string Bring)>();
+        missing.AddRange(AgentPrograms.Select(program => Path.Combine(builder.Configuration["Worker:AgentDirectory"] ?? stack.AgentDirectory, program))
+            .Where(path => !File.Exists(path)).Select(path => ($"the sandbox agent ({path})", "eng/build-agent.sh")));
+        missing.AddRange(builder.Resources.OfType<ServiceResource>().Where(service => !File.Exists(service.Command))
+            .Select(service => ($"the program of the {service.Name} ({service.Command})", "eng/build.sh")));
+
+        var socket = builder.Configuration["Worker:EngineSocket"] ?? "/var/run/docker.sock";
+        using var engine = new DockerClientBuilder().WithEndpoint(new Uri($"unix://{socket}")).WithTimeout(EngineTimeout).Build();
+        try
+        {
+            await engine.System.PingAsync();
+            missing.AddRange(await FindMissingImagesAsync(engine, builder));
+            if (missing.Count == 0)
+                await Leftovers.ClearAsync(engine, stack, Console.Out);
+        }
+        catch (Exception exception) when (exception is HttpRequestException or IOException or TimeoutException or OperationCanceledException or DockerApiException)
+        {
+            missing.Add(($"a container engine on {socket} ({exception.Message})", "eng/engine.sh"));
+        }
+        missing.AddRange(FindTakenPorts(builder));
         if (missing.Count == 0)
             return true;
-        output.WriteLine("CrowNest cannot start. Missing:");
+        await Console.Error.WriteLineAsync("CrowNest cannot start. Missing:");
         foreach (var (what, bring) in missing)
-            output.WriteLine($"  - {what}\n      bring it with: {bring}");
+            await Console.Error.WriteLineAsync($"  - {what}\n      bring it with: {bring}");
         return false;
     }
 
-    private static List<(string What, string Bring)> FindMissing(string agentFolder, string engineSocket)
+    private static async Task<List<(string, string)>> FindMissingImagesAsync(DockerClient engine, IDistributedApplicationBuilder builder)
     {
         var missing = new List<(string, string)>();
-        missing.AddRange(Flavour.FindMissing());
-        missing.AddRange(FindMissingImagesAsync(engineSocket).GetAwaiter().GetResult());
-        foreach (var program in new[] { "crownest-agent", "crownest-launch" })
+        foreach (var image in TemplateImages)
         {
-            var path = Path.Combine(agentFolder, program);
-            if (!File.Exists(path))
-                missing.Add(($"the sandbox agent ({path})", "eng/build-agent.sh"));
+            if (await FindImageAsync(engine, $"{image}:latest") is null)
+                missing.Add(($"the template image {image}", "eng/images.sh"));
+        }
+        foreach (var container in builder.Resources.OfType<ContainerResource>())
+        {
+            var image = container.Annotations.OfType<ContainerImageAnnotation>().Last();
+            // What comes from a registry is pulled when it starts.
+            if (!image.Image.StartsWith("crownest/", StringComparison.Ordinal))
+                continue;
+            var name = $"{image.Image}:{image.Tag}";
+            if (await FindImageAsync(engine, name) is { } found)
+                await Console.Out.WriteLineAsync($"{container.Name}: {name}, from {Origin(found)}");
+            else
+                missing.Add(($"the image {name}", $"eng/images.sh {container.Name}"));
         }
         return missing;
     }
 
-    private static async Task<IReadOnlyList<(string, string)>> FindMissingImagesAsync(string socket)
+    private static IEnumerable<(string, string)> FindTakenPorts(IDistributedApplicationBuilder builder) =>
+        from resource in builder.Resources.OfType<IResourceWithEndpoints>()
+        from endpoint in resource.Annotations.OfType<EndpointAnnotation>()
+        where endpoint is { IsProxied: false, Port: not null } && IsTaken(endpoint.Port.Value)
+        select ($"a free port for the {resource.Name}: {endpoint.Port} is taken",
+            $"CROWNEST_{resource.Name.ToUpperInvariant()}_PORT=..., or stop who has it (ss -ltnp 'sport = :{endpoint.Port}')");
+
+    private static bool IsTaken(int port)
     {
-        var handler = new SocketsHttpHandler
-        {
-            ConnectCallback = async (_, cancellationToken) =>
-            {
-                var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                await connection.ConnectAsync(new UnixDomainSocketEndPoint(socket), cancellationToken);
-                return new NetworkStream(connection, ownsSocket: true);
-            },
-        };
-        using var engine = new HttpClient(handler);
-        engine.BaseAddress = new Uri("http://engine");
-        engine.Timeout = EngineTimeout;
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            using var ping = await engine.GetAsync("/_ping");
-            ping.EnsureSuccessStatusCode();
-            var missing = new List<(string, string)>();
-            foreach (var image in TemplateImages)
-            {
-                using var inspected = await engine.GetAsync($"/images/{image}:latest/json");
-                if (inspected.StatusCode == HttpStatusCode.NotFound)
-                    missing.Add(($"the template image {image}", "eng/templates.sh"));
-                else
-                    inspected.EnsureSuccessStatusCode();
-            }
-            return missing;
+            socket.Bind(new IPEndPoint(IPAddress.Any, port));
+            return false;
         }
-        catch (Exception exception) when (exception is HttpRequestException or TaskCanceledException)
+        catch (SocketException exception) when (exception.SocketErrorCode == SocketError.AddressAlreadyInUse)
         {
-            return [($"a container engine on {socket} ({exception.Message})", "eng/engine.sh")];
+            return true;
+        }
+    }
+
+    private static string Origin(ImageInspectResponse image) =>
+        image.Config?.Labels is { } labels && labels.TryGetValue("crownest.image.from", out var from) ? from : "a container registry";
+
+    private static async Task<ImageInspectResponse?> FindImageAsync(DockerClient engine, string name)
+    {
+        try
+        {
+            return await engine.Images.InspectImageAsync(name);
+        }
+        catch (DockerImageNotFoundException)
+        {
+            return null;
         }
     }
 }

@@ -5,21 +5,19 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
   cat << 'USAGE'
-usage: eng/build.sh [--solution] [--aspire] [--force]
+usage: eng/build.sh [--solution] [--force]
 
 Builds the AppHost and the processes that it starts (Release).
 
   --solution  the whole solution, tests included
-  --aspire    against Aspire's own packages, instead of the local flavour
   --force     also when nothing has changed
 USAGE
 }
 
-target=CrowNest.AppHost/CrowNest.AppHost.csproj what=stack use_aspire=false force=false
+target=CrowNest.AppHost/CrowNest.AppHost.csproj what=stack force=false
 while (($# > 0)); do
   case $1 in
     --solution) target=CrowNest.sln what=solution ;;
-    --aspire) use_aspire=true ;;
     --force) force=true ;;
     -h | --help) usage; exit 0 ;;
     *) usage_error eng/build.sh "unknown argument '$1'" ;;
@@ -29,9 +27,7 @@ done
 
 dotnet=$(command -v dotnet) || fail "the .NET SDK is missing" "eng/setup.sh says how to get it"
 cd "$root"
-flavour=local
-! $use_aspire || flavour=aspire
-stamp=artifacts/build-$what-$flavour.stamp
+stamp=artifacts/build-$what.stamp
 
 # Everything that can change the outcome: sources, project files, rules, the SDK. Names count too: a deleted file is a change.
 fingerprint() {
@@ -47,7 +43,7 @@ now=$(fingerprint)
 # Who has built the solution has built the stack.
 is_built() {
   local one
-  for one in "$stamp" "artifacts/build-solution-$flavour.stamp"; do
+  for one in "$stamp" artifacts/build-solution.stamp; do
     if [[ -s $one && $(< "$one") == "$now" ]]; then return 0; fi
   done
   return 1
@@ -63,19 +59,13 @@ compiler=crownest-$$
 build() {
   local code=0
   "$dotnet" build "$target" --configuration Release --nologo -nodeReuse:false -p:UseSharedCompilation=true \
-    -p:SharedCompilationId="$compiler" -p:UseRazorBuildServer=false -p:UseAspire="$use_aspire" -clp:NoSummary -v:minimal || code=$?
+    -p:SharedCompilationId="$compiler" -p:UseRazorBuildServer=false -clp:NoSummary -v:minimal || code=$?
   stop_compiler
   return "$code"
 }
 stop_compiler() { pkill -f -- "-pipename:$compiler" || true; }
 trap stop_compiler EXIT
-# The other flavour's output lies in the same folders.
-case $flavour in
-  local) rm -f artifacts/build-*-aspire.stamp ;;
-  aspire) rm -f artifacts/build-*-local.stamp ;;
-esac
 step_hint="the compiler's messages are above and in the log"
-! $use_aspire || step_hint="do Aspire's packages restore on this machine? ./up.sh without --aspire does not need them"
 step "$what (dotnet build)" build
 mkdir -p artifacts
 printf '%s\n' "$now" > "$stamp"

@@ -14,8 +14,11 @@ dashboard_port=${CROWNEST_DASHBOARD_PORT:-8788}
 worker_port=${CROWNEST_WORKER_PORT:-8789}
 postgres_port=${CROWNEST_POSTGRES_PORT:-8790}
 redis_port=${CROWNEST_REDIS_PORT:-8791}
+aspire_port=${CROWNEST_ASPIRE_PORT:-8792}
+otlp_port=${CROWNEST_OTLP_PORT:-8793}
 export CROWNEST_STATE_DIRECTORY=$state_directory CROWNEST_API_PORT=$api_port CROWNEST_DASHBOARD_PORT=$dashboard_port \
-  CROWNEST_WORKER_PORT=$worker_port CROWNEST_POSTGRES_PORT=$postgres_port CROWNEST_REDIS_PORT=$redis_port
+  CROWNEST_WORKER_PORT=$worker_port CROWNEST_POSTGRES_PORT=$postgres_port CROWNEST_REDIS_PORT=$redis_port \
+  CROWNEST_ASPIRE_PORT=$aspire_port CROWNEST_OTLP_PORT=$otlp_port
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 
 if [[ -t 1 ]]; then
@@ -154,6 +157,8 @@ lock_path() {
 api_url=http://127.0.0.1:$api_port
 dashboard_url=http://127.0.0.1:$dashboard_port
 worker_url=http://127.0.0.1:$worker_port
+# Aspire's own dashboard: resources, logs, traces. Its token lasts as long as the state folder.
+aspire_url() { printf 'http://127.0.0.1:%s/login?t=%s\n' "$aspire_port" "$(read_state "$state_directory/secrets/aspire-dashboard-token")"; }
 secret_file=$state_directory/secrets/deployment-secret
 
 # read_state FILE: a file of the state folder that may belong to root.

@@ -7,11 +7,12 @@ usage() {
   cat << 'USAGE'
 usage: eng/setup.sh [--tests] [--check]
 
-Installs, on Debian or Ubuntu, as root or with sudo: the container engine (when none is there), Postgres, Redis, the
-network tools, the C toolchain of the agent, mmdebstrap. Services that come with these packages are not started.
+Installs, on Debian or Ubuntu, as root or with sudo: the container engine (when none is there), the network tools, the
+C toolchain of the agent, mmdebstrap. Services that come with these packages are not started.
 Looks for the .NET SDK and says how to get it.
 
-  --tests  also what only the tests need: Chromium for the dashboard, shellcheck
+  --tests  also what only the tests need: Postgres and Redis for those of one project, Chromium for the dashboard,
+           shellcheck
   --check  install nothing; name what is missing and end with code 1 when something is
 USAGE
 }
@@ -48,8 +49,6 @@ have ip || need iproute2
 have nsenter || need util-linux
 have setpriv || need util-linux
 have ps || need procps
-have redis-server || need redis-server
-have initdb || have_one_of /usr/lib/postgresql/*/bin/initdb || need postgresql
 have gcc || need gcc
 have clang || need clang
 have musl-gcc || need musl-tools
@@ -63,6 +62,8 @@ have jq || need jq
 have curl || need curl
 have xz || need xz-utils
 if $tests; then
+  have redis-server || need redis-server
+  have initdb || have_one_of /usr/lib/postgresql/*/bin/initdb || need postgresql
   have chromium || need chromium
   have shellcheck || need shellcheck
 fi

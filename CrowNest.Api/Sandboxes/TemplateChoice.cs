@@ -27,7 +27,7 @@ internal sealed class TemplateChoice(TemplateCatalog catalog, LiveWorkers worker
         if (nodes.Count == 0)
         {
             throw new ApiException(ErrorCodes.RuntimeError,
-                $"No running node has the image of version '{version.Id}' of template '{version.Slug}'. Build it with eng/templates.sh, or ask "
+                $"No running node has the image of version '{version.Id}' of template '{version.Slug}'. Build it with eng/images.sh, or ask "
                 + "for another version.");
         }
 
@@ -75,6 +75,6 @@ internal sealed class TemplateChoice(TemplateCatalog catalog, LiveWorkers worker
         return versions.FirstOrDefault(v => Placement.MayHave(live, v.Id))
             ?? versions.FirstOrDefault()
             ?? throw new ApiException(ErrorCodes.RuntimeError,
-                $"Template '{slug}' has not been built on any node yet. Build it with: eng/templates.sh {slug}");
+                $"Template '{slug}' has not been built on any node yet. Build it with: eng/images.sh {slug}");
     }
 }

@@ -82,7 +82,7 @@ internal sealed partial class SandboxStarter(
     private async Task<SandboxStarted> MakeAsync(StartSandbox request, CancellationToken cancellationToken)
     {
         var image = await templates.FindAsync(request.TemplateVersionId, cancellationToken) ?? throw WorkerException.Runtime(
-            $"The image of template version {request.TemplateVersionId} is not on this node. Images are built by eng/templates.sh.");
+            $"The image of template version {request.TemplateVersionId} is not on this node. Images are built by eng/images.sh.");
         var environment = EnvironmentOf(request);
         var fingerprint = spec.Fingerprint(image, request.Cpus, request.MemoryMb);
         while (pool.TryTake(fingerprint, out var warm))

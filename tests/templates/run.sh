@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every template image in a container as strict as a sandbox: no network, read-only, no capabilities, our seccomp profile,
-# one of the sandbox uids. Needs the images (eng/templates.sh). Ends with "N passed, N failed".
+# one of the sandbox uids. Needs the images (eng/images.sh). Ends with "N passed, N failed".
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../eng/lib.sh"
 

@@ -117,8 +117,8 @@ public sealed class SandboxCreateTests(ResourceFixture fixture) : IClassFixture<
     }
 
     [Theory]
-    [InlineData("base", "eng/templates.sh", ResourceFixture.MissingVersion)]
-    [InlineData("node", "eng/templates.sh node", null)]
+    [InlineData("base", "eng/images.sh", ResourceFixture.MissingVersion)]
+    [InlineData("node", "eng/images.sh node", null)]
     public async Task Create_ImageIsNowhere_IsNamedAtOnce(string template, string hint, string? version)
     {
         var tenant = await fixture.TenantAsync();

@@ -67,9 +67,9 @@ public sealed class TemplateImageTests(BackingServices backing)
         var text = await response.Content.ReadAsStringAsync();
         Assert.Contains(ErrorCodes.RuntimeError, text, StringComparison.Ordinal);
         Assert.Contains(Missing, text, StringComparison.Ordinal);
-        Assert.Contains("eng/templates.sh", text, StringComparison.Ordinal);
+        Assert.Contains("eng/images.sh", text, StringComparison.Ordinal);
         var row = await node.RowAsync(request.SandboxId);
         Assert.Equal(SandboxStatus.Failed, row.State);
-        Assert.Contains("eng/templates.sh", row.FailureMessage, StringComparison.Ordinal);
+        Assert.Contains("eng/images.sh", row.FailureMessage, StringComparison.Ordinal);
     }
 }
