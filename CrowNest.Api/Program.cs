@@ -17,6 +17,7 @@ var app = builder.Build();
 app.UseApi();
 app.MapDefaultEndpoints();
 app.MapDiscovery();
+app.MapReferencePage();
 app.MapSignIn();
 app.MapSigningKeys();
 app.MapEvidenceKeys();
