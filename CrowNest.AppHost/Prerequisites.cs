@@ -13,10 +13,11 @@ internal static class Prerequisites
     private static readonly string[] TemplateImages = ["crownest/base", "crownest/python", "crownest/node", "crownest/python-node"];
 
     /// <summary>
-    /// Writes what is missing to the console, each with the command that brings it; false when something is. A resource that cannot start is
-    /// otherwise told in Aspire's dashboard only.
+    /// Looks for everything before anything starts. What is missing is told on the console, each with the command that brings it: a resource that
+    /// cannot start is otherwise told in Aspire's dashboard only.
     /// </summary>
-    public static async Task<bool> CheckAsync(IDistributedApplicationBuilder builder, Stack stack)
+    /// <exception cref="DistributedApplicationException">Something is missing; the message lists it.</exception>
+    public static async Task RequireAsync(IDistributedApplicationBuilder builder, Stack stack)
     {
         var missing = new List<(string What, string Bring)>();
         missing.AddRange(AgentPrograms.Select(program => Path.Combine(builder.Configuration["Worker:AgentDirectory"] ?? stack.AgentDirectory, program))
@@ -38,12 +39,11 @@ internal static class Prerequisites
             missing.Add(($"a container engine on {socket} ({exception.Message})", "eng/engine.sh"));
         }
         missing.AddRange(FindTakenPorts(builder));
-        if (missing.Count == 0)
-            return true;
-        await Console.Error.WriteLineAsync("CrowNest cannot start. Missing:");
-        foreach (var (what, bring) in missing)
-            await Console.Error.WriteLineAsync($"  - {what}\n      bring it with: {bring}");
-        return false;
+        if (missing.Count > 0)
+        {
+            throw new DistributedApplicationException(
+                "Missing:" + string.Concat(missing.Select(item => $"\n  - {item.What}\n      bring it with: {item.Bring}")));
+        }
     }
 
     private static async Task<List<(string, string)>> FindMissingImagesAsync(DockerClient engine, IDistributedApplicationBuilder builder)

@@ -48,8 +48,6 @@ try
     api.WithEnvironment("Api__DashboardUrl", dashboard.GetEndpoint("http"))
         .WithSettings("Api").WithSettings("Objects").WithSettings("CROWNEST_BOOTSTRAP_API_KEY");
 
-    if (builder.ExecutionContext.IsRunMode && !await Prerequisites.CheckAsync(builder, stack))
-        return 1;
     await builder.Build().RunAsync();
     return 0;
 }

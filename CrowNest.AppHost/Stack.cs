@@ -55,7 +55,11 @@ internal static class StackBuilder
         if (!builder.ExecutionContext.IsRunMode)
             return stack;
 
-        state.Lock();
+        builder.Eventing.Subscribe<BeforeStartEvent>(async (_, _) =>
+        {
+            state.Lock();
+            await Prerequisites.RequireAsync(builder, stack);
+        });
         builder.Configuration["ASPNETCORE_URLS"] = ServiceBuilder.Url(ServiceBuilder.Loopback, stack.Port("ASPIRE", 8792));
         builder.Configuration["ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL"] = ServiceBuilder.Url(ServiceBuilder.Loopback, stack.Port("OTLP", 8793));
         // Between the AppHost and the dashboard alone: any port, but not HTTPS, for which there would have to be a certificate.

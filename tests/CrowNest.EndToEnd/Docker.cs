@@ -8,6 +8,8 @@ internal static class Docker
     public static async Task<bool> ExistsAsync(string container) =>
         (await CallAsync("ps", "-aq", "--no-trunc", "--filter", $"id={container}")).Length > 0;
 
+    public static Task KillAsync(string container) => CallAsync("kill", container);
+
     public static Task RemoveAsync(string container) => CallAsync("rm", "-f", container);
 
     public static Task<string> InspectAsync(string container, string format) => CallAsync("inspect", "--format", format, container);

@@ -1,4 +1,3 @@
-using Aspire.Hosting.Testing;
 using CrowNest.Client;
 using CrowNest.Contracts;
 using CrowNest.Testing;
@@ -24,7 +23,7 @@ public sealed class FaultTests(StackFixture stack)
         var (command, following) = await FollowCountingAsync(sandbox.Id);
         var blocking = stack.RunAsync(sandbox.Id, "sleep 6; echo done");
 
-        stack.App.KillResource("worker");
+        await stack.App.KillResourceAsync("worker");
         await stack.HealthyAsync("worker");
 
         var output = await following;
@@ -58,7 +57,7 @@ public sealed class FaultTests(StackFixture stack)
         var sandbox = await stack.CreateAsync();
         var command = await stack.StartCommandAsync(sandbox.Id, "sleep 1000");
         var container = await stack.ContainerOfAsync(sandbox.Id);
-        stack.App.SignalResource("worker", stop);
+        await stack.App.SignalResourceAsync("worker", stop);
         try
         {
             var final = (await Output.FollowAsync(stack.Client, command.Id)).Final;
@@ -70,7 +69,7 @@ public sealed class FaultTests(StackFixture stack)
         }
         finally
         {
-            stack.App.SignalResource("worker", go);
+            await stack.App.SignalResourceAsync("worker", go);
         }
 
         await stack.HealthyAsync("worker");
@@ -84,7 +83,7 @@ public sealed class FaultTests(StackFixture stack)
         var sandbox = await stack.CreateAsync();
         var (_, following) = await FollowCountingAsync(sandbox.Id);
 
-        stack.App.KillResource("api");
+        await stack.App.KillResourceAsync("api");
 
         var output = await following;
         Assert.Equal(Counted, output.Stdout);
@@ -98,7 +97,7 @@ public sealed class FaultTests(StackFixture stack)
         var finished = await stack.RunAsync(sandbox.Id, "echo kept");
         var (command, following) = await FollowCountingAsync(sandbox.Id);
 
-        stack.App.KillResource("redis");
+        await stack.App.KillResourceAsync("redis");
         var meanwhile = await stack.RunAsync(sandbox.Id, "echo without redis");
         await stack.HealthyAsync("redis");
 

@@ -3,7 +3,6 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using Aspire.Hosting.Testing;
 using CrowNest.Client;
 using CrowNest.Contracts;
 using CrowNest.Platform.WorkspaceRuns;
@@ -142,7 +141,7 @@ public sealed class ObjectStorageTests(S3StackFixture stack)
         await Eventually.HoldsAsync(
             async () => (await stack.KeysAsync("logs/")).Any(key => key.EndsWith(command.Id, StringComparison.Ordinal)), "the log is an object");
         // Redis comes back empty: what is read then is the object.
-        stack.App.KillResource("redis");
+        await stack.App.KillResourceAsync("redis");
         await stack.HealthyAsync("redis");
         Assert.Equal("kept\n", string.Concat((await _client.Commands.LogsAsync(command.Id)).Data.Select(chunk => chunk.Data)));
     }

@@ -1,9 +1,7 @@
-using System.Globalization;
 using System.Security.Cryptography;
-using System.Text;
 using Aspire.Hosting;
+using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Testing;
-using CrowNest.AppHost;
 using CrowNest.Client;
 using CrowNest.Contracts;
 using CrowNest.Testing;
@@ -23,9 +21,10 @@ public class StackFixture : IAsyncLifetime
     /// <summary>Long enough for a restart of any part on a busy machine.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
+    private static readonly string[] Ports = ["API", "DASHBOARD", "WORKER", "POSTGRES", "REDIS", "ASPIRE", "OTLP"];
+
     private readonly string _state = Path.Combine(Path.GetTempPath(), $"crownest-e2e-{Guid.NewGuid():n}"[..24]);
     private readonly string _key = $"cn_live_{RandomNumberGenerator.GetString("abcdefghijklmnopqrstuvwxyz0123456789", 40)}";
-    private readonly StringBuilder _output = new();
 
     public DistributedApplication App { get; private set; } = null!;
 
@@ -52,28 +51,22 @@ public class StackFixture : IAsyncLifetime
 
     public virtual async Task InitializeAsync()
     {
-        Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT", Traces.Endpoint);
-        Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
-        var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions
-        {
-            AssemblyName = typeof(CrowNestModel).Assembly.GetName().Name,
-            Args =
-            [
-                $"--CROWNEST_STATE_DIRECTORY={_state}",
-                $"--CROWNEST_BOOTSTRAP_API_KEY={_key}",
-                "--Worker:UidBase=700500",
-                "--Worker:UidCount=500",
-                .. Settings,
-                .. new[] { "API", "DASHBOARD", "WORKER", "POSTGRES", "REDIS" }.Select(name => $"--CROWNEST_{name}_PORT={FreePort.Next()}"),
-            ],
-        });
-        builder.ConfigureLocalHosting(options =>
-        {
-            options.DurablePostgres = false;
-            options.Output = TextWriter.Synchronized(new StringWriter(_output, CultureInfo.InvariantCulture));
-        });
-        CrowNestModel.Compose(builder);
-        App = builder.Build();
+        var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.CrowNest_AppHost>(
+        [
+            $"--CROWNEST_STATE_DIRECTORY={_state}",
+            $"--CROWNEST_BOOTSTRAP_API_KEY={_key}",
+            $"--OTEL_EXPORTER_OTLP_ENDPOINT={Traces.Endpoint}",
+            "--OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+            "--DcpPublisher:RandomizePorts=false",
+            "--Worker:UidBase=700500",
+            "--Worker:UidCount=500",
+            .. Settings,
+            .. Ports.Select(name => $"--CROWNEST_{name}_PORT={FreePort.Next()}"),
+        ]);
+        // Nothing of it must last.
+        var postgres = builder.Resources.OfType<PostgresServerResource>().Single();
+        builder.CreateResourceBuilder(postgres).WithArgs("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off");
+        App = await builder.BuildAsync();
         try
         {
             await App.StartAsync();
@@ -83,7 +76,7 @@ public class StackFixture : IAsyncLifetime
         }
         catch (Exception exception)
         {
-            throw new InvalidOperationException($"The stack did not start:\n{_output}", exception);
+            throw new InvalidOperationException($"The stack did not start:\n{ReadLogs()}", exception);
         }
 
         var api = App.GetEndpoint("api");
@@ -102,7 +95,6 @@ public class StackFixture : IAsyncLifetime
 
         await App.StopAsync();
         await App.DisposeAsync();
-        Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT", null);
         Traces.Dispose();
         await Docker.RemoveDeploymentAsync(_state);
         Directory.Delete(_state, recursive: true);
@@ -132,6 +124,9 @@ public class StackFixture : IAsyncLifetime
         sql.Parameters.Add(new NpgsqlParameter { Value = sandboxId });
         return (string)(await sql.ExecuteScalarAsync())!;
     }
+
+    private string ReadLogs() => string.Join(
+        '\n', Directory.EnumerateFiles(Path.Combine(_state, "logs"), "*.log").Select(file => $"{file}:\n{File.ReadAllText(file)}"));
 
     private static string FindCheckout()
     {

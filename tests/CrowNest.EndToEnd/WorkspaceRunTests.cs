@@ -1,6 +1,5 @@
 using System.Net;
 using System.Security.Cryptography;
-using Aspire.Hosting.Testing;
 using CrowNest.Contracts;
 using CrowNest.Platform.WorkspaceRuns;
 using CrowNest.Testing;
@@ -29,7 +28,7 @@ public sealed class WorkspaceRunTests(StackFixture stack)
         var id = await _runs.StartAsync(Request(Counting, "out.txt"), RunArchive.Of("name", "crow\n", zeros));
         // In the middle of the stage: of a running command some output is there.
         await _runs.FollowAsync(id, e => stage == WorkspaceRunStatus.Running ? e.Type == WorkspaceRunEventType.Stdout : e.Status == stage);
-        stack.App.KillResource("worker");
+        await stack.App.KillResourceAsync("worker");
         await stack.HealthyAsync("worker");
 
         var events = await SucceededAsync(id);
@@ -43,7 +42,7 @@ public sealed class WorkspaceRunTests(StackFixture stack)
         var id = await _runs.StartAsync(
             Request($"head -c {Large} /dev/zero > large; echo kept > out.txt", "large", "out.txt", "missing"), RunArchive.Of("name", "crow\n"));
         await _runs.FollowAsync(id, e => e.Status == WorkspaceRunStatus.Collecting);
-        stack.App.KillResource("worker");
+        await stack.App.KillResourceAsync("worker");
         await stack.HealthyAsync("worker");
 
         await SucceededAsync(id);
@@ -63,7 +62,7 @@ public sealed class WorkspaceRunTests(StackFixture stack)
         var transfer = await _runs.AnnounceAsync(id, archive);
         var sending = SendSlowlyAsync(transfer, archive);
         await Eventually.HoldsAsync(() => sending.Begun, "the upload has begun");
-        stack.App.KillResource("api");
+        await stack.App.KillResourceAsync("api");
         await Assert.ThrowsAnyAsync<HttpRequestException>(() => sending.Done);
         await stack.AnswersAgainAsync();
 
@@ -84,7 +83,7 @@ public sealed class WorkspaceRunTests(StackFixture stack)
         var id = await _runs.StartAsync(Request(Counting), RunArchive.Of("name", "crow\n"));
         var following = _runs.FollowAsync(id);
         await _runs.FollowAsync(id, e => e.Type == WorkspaceRunEventType.Stdout);
-        stack.App.KillResource("api");
+        await stack.App.KillResourceAsync("api");
 
         Assert.Equal(Counted, Stdout(await following));
         Assert.Equal(Counted, Stdout(await SucceededAsync(id)));

@@ -2,6 +2,8 @@
 # Makes the cluster at the first start, then becomes the server.
 set -eu
 umask 077
+# Settings alone are for the server.
+case ${1:-} in -*) set -- postgres "$@" ;; esac
 
 if [ "$(id -u)" = 0 ]; then
   install -d -o postgres -g postgres -m 700 "$PGDATA"

@@ -46,10 +46,11 @@ internal sealed class TestInternet : IAsyncDisposable
     {
         await RunAsync("ip", "netns", "add", _namespace);
         await RunAsync("ip", "link", "add", Link, "type", "veth", "peer", "name", "eth0", "netns", _namespace);
-        await RunAsync("ip", "addr", "add", $"{MachineAddress}/24", "dev", Link);
+        // To that one host and not to its range: the machine may have real hosts there, its package mirror for one.
+        await RunAsync("ip", "addr", "add", MachineAddress, "peer", $"{PublicHost}/32", "dev", Link);
         await RunAsync("ip", "link", "set", Link, "up");
         await RunAsync("ip", "-n", _namespace, "link", "set", "lo", "up");
-        await RunAsync("ip", "-n", _namespace, "addr", "add", $"{PublicHost}/24", "dev", "eth0");
+        await RunAsync("ip", "-n", _namespace, "addr", "add", PublicHost, "peer", $"{MachineAddress}/32", "dev", "eth0");
         await RunAsync("ip", "-n", _namespace, "link", "set", "eth0", "up");
         await RunAsync("ip", "-n", _namespace, "route", "add", "default", "via", MachineAddress);
         foreach (var host in new[] { PrivateHost, SharedHost, MetadataHost })
