@@ -103,7 +103,8 @@ public class StackFixture : IAsyncLifetime
     public async Task HealthyAsync(string resource)
     {
         using var limit = new CancellationTokenSource(Patience);
-        await App.ResourceNotifications.WaitForResourceHealthyAsync(resource, limit.Token);
+        // A part that has just died is about to be started again.
+        await App.ResourceNotifications.WaitForResourceHealthyAsync(resource, WaitBehavior.WaitOnResourceUnavailable, limit.Token);
     }
 
     /// <summary>A sandbox of the smallest template.</summary>

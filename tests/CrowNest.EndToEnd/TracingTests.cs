@@ -26,8 +26,8 @@ public sealed class TracingTests(StackFixture stack)
             () => Task.FromResult(WayUp(stack.Traces.Trace(traceId))), spans => spans is [.., { } last] && last.Parent == callerId,
             "every span from the agent's start of the process upwards has its parent, up to the caller's own", StackFixture.Patience);
 
-        Assert.Equal(("command", "CrowNest.Worker"), (way[1].Name, way[1].Service));
-        Assert.Equal("CrowNest.Api", way[^1].Service);
+        Assert.Equal(("command", "worker"), (way[1].Name, way[1].Service));
+        Assert.Equal("api", way[^1].Service);
         Assert.Contains("commands/run", way[^1].Name, StringComparison.Ordinal);
     }
 
