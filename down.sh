@@ -65,22 +65,15 @@ stop_stack() {
   fi
 }
 
-# Leftovers of a stack that was killed with its orchestrator: services know their folder by their environment, containers
-# of Postgres and Redis carry it as a label.
-services() {
-  local file
-  for file in /proc/[0-9]*/environ; do
-    if as_root grep -qzF "CrowNest__StateDirectory=$state_directory/" "$file" 2> /dev/null; then basename "$(dirname "$file")"; fi
-  done
-}
-some_services() { [[ -n $(services) ]]; }
+# Leftovers of a stack that was killed with its orchestrator. Containers of Postgres and Redis carry the folder as a label.
+some_services() { [[ -n $(service_pids) ]]; }
 stop_services() {
   local pid
-  for pid in $(services); do
+  for pid in $(service_pids); do
     echo "$(command_line "$pid") (process $pid) was left over"
     as_root kill -TERM "$pid" 2> /dev/null || true
   done
-  wait_gone 10 some_services || for pid in $(services); do as_root kill -KILL "$pid" 2> /dev/null || true; done
+  wait_gone 10 some_services || for pid in $(service_pids); do as_root kill -KILL "$pid" 2> /dev/null || true; done
   wait_gone 10 some_services
 }
 backing_containers() { engine ps --all --quiet --filter "label=crownest.state=$state_directory"; }

@@ -181,6 +181,14 @@ apphost_pids() {
   done | sort -u
 }
 
+# service_pids: API, worker and dashboard of this state folder; their environment names it, and nobody else's does.
+service_pids() {
+  local file
+  for file in /proc/[0-9]*/environ; do
+    if as_root grep -qzF "CrowNest__StateDirectory=$state_directory/" "$file" 2> /dev/null; then basename "$(dirname "$file")"; fi
+  done
+}
+
 # call TOKEN METHOD URL [JSON]: the answer's body; fails on an HTTP error, with the body on stderr. The token goes to curl
 # through a pipe: a command line can be read by everybody on the machine.
 call() {

@@ -4,7 +4,8 @@
 set -euo pipefail
 # Under test.sh ports and folder are given; by hand a block of ports that nobody is likely to have.
 if [[ -z ${CROWNEST_API_PORT:-} ]]; then
-  export CROWNEST_API_PORT=28787 CROWNEST_DASHBOARD_PORT=28788 CROWNEST_WORKER_PORT=28789 CROWNEST_POSTGRES_PORT=28790 CROWNEST_REDIS_PORT=28791
+  export CROWNEST_API_PORT=28787 CROWNEST_DASHBOARD_PORT=28788 CROWNEST_WORKER_PORT=28789 CROWNEST_POSTGRES_PORT=28790 CROWNEST_REDIS_PORT=28791 \
+    CROWNEST_ASPIRE_PORT=28792 CROWNEST_OTLP_PORT=28793
 fi
 work=$(mktemp -d "${TMPDIR:-/tmp}/crownest-stack.XXXXXX")
 export CROWNEST_STATE_DIRECTORY=$work/state
@@ -52,8 +53,10 @@ nothing_left() {
     ! as_root iptables-save 2> /dev/null | grep -qiF "$id" || left+=("iptables rules")
     ! ip -o link | grep -qiF "$id" || left+=("interfaces")
   fi
+  [[ -z $(service_pids) ]] || left+=("services $(service_pids)")
+  [[ -z $(engine ps -aq --filter "label=crownest.state=$state_directory") ]] || left+=("containers of Postgres and Redis")
   ! grep -qF "$state_directory" /proc/self/mounts || left+=("mounts")
-  for port in "$api_port" "$dashboard_port" "$worker_port" "$postgres_port" "$redis_port"; do
+  for port in "$api_port" "$dashboard_port" "$worker_port" "$postgres_port" "$redis_port" "$aspire_port" "$otlp_port"; do
     [[ -z $(ss -Hltn "sport = :$port") ]] || left+=("port $port")
   done
   ((${#left[@]} == 0)) || { printf '%s\n' "${left[@]}"; return 1; }
@@ -76,6 +79,9 @@ check "up.sh --detach" up
 check "it has run a first sandbox" has '✓ first sandbox' "$work/up.log"
 key=$(grep -oE 'cn_live_[A-Za-z0-9]{40}' "$work/up.log" | head -n 1 || true)
 link=$(grep -oE "http://127.0.0.1:$dashboard_port/[^ ]+" "$work/up.log" | head -n 1 || true)
+aspire=$(grep -oE "http://127.0.0.1:$aspire_port/[^ ]+" "$work/up.log" | head -n 1 || true)
+opens_aspire() { curl -sS --fail -L -c "$work/aspire-jar" --max-time 20 -o /dev/null "$aspire"; }
+check "its link to Aspire's dashboard opens" opens_aspire
 check "it shows an API key" test -n "$key"
 check "it shows a sign-in link" test -n "$link"
 no_log_has_the_key() { ! grep -rqF "${key:-none}" "$log_directory"; }
@@ -128,15 +134,26 @@ check "the first start's key and sandboxes are still there" lists
 
 # A power cut, as far as processes can have one.
 killed() {
-  local pid file
-  for file in "$state_directory"/pids/*.pid "$state_directory/apphost.pid"; do
-    pid=$(head -n 1 "$file")
-    as_root kill -KILL "$pid" || true
-  done
+  local apphost pids
+  apphost=$(head -n 1 "$state_directory/apphost.pid")
+  # The orchestrator and those that watch on its behalf are told the process they watch; these lead from the AppHost down.
+  pids=$(pgrep -f -- "dcp .*--monitor $apphost( |\$)")
+  # shellcheck disable=SC2086,SC2046 # one word per process
+  as_root kill -KILL "$apphost" $pids $(for pid in $pids; do pgrep -f -- "dcp .*--monitor $pid( |\$)"; done) $(service_pids)
 }
-check "the stack is killed with SIGKILL" killed
+check "the stack is killed with SIGKILL, its orchestrator too" killed
 check "down.sh cleans up after that" down
 check "nothing is left of it" nothing_left
+
+check "up.sh" up
+check "eng/restart.sh builds and restarts one service" within 60 "$root/eng/restart.sh" api
+check "its sandboxes' API is the same" lists
+killed_apphost() { as_root kill -KILL "$(head -n 1 "$state_directory/apphost.pid")"; }
+check "the AppHost alone is killed" killed_apphost
+check "up.sh at once afterwards waits and starts" up
+check "the stack answers" lists
+check "down.sh" down
+check "nothing is left" nothing_left
 
 # In the foreground: Ctrl+C.
 foreground() {
