@@ -31,6 +31,7 @@ internal static class WorkerServices
         services.AddSingleton<IValidateOptions<WorkerOptions>, WorkerOptionsValidation>();
         services.ConfigureHttpJsonOptions(json => json.SerializerOptions.DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull);
         services.AddSingleton(TimeProvider.System);
+        services.AddSingleton<WorkerRetries>();
         builder.AddCrowNestData();
         builder.AddCrowNestStreams();
         builder.AddCrowNestObjects();

@@ -1,5 +1,5 @@
 /*
- * SHA-256 blocks by the processor's own instructions (Intel SHA extensions, also AMD since Zen). .NET 9 has no name for them; its
+ * SHA-256 blocks by the processor's own instructions (Intel SHA extensions, also AMD since Zen). .NET has no name for them; its
  * managed form (Files/Sha256.cs) reaches a sixth of this and is used where they are missing.
  *
  * Compiled by eng/build-agent.sh and linked into the agent. On other machines it only says that it cannot.

@@ -18,27 +18,29 @@ namespace CrowNest.Worker.Artifacts;
 /// </summary>
 internal sealed partial class ArtifactExport : IHostedService, IDisposable
 {
-    /// <summary>With the pauses between them about six seconds of a database that is away.</summary>
-    private const int MarkAttempts = 6;
+    /// <summary>How long a database that is away is waited for: a caller waits for the answer.</summary>
+    private static readonly TimeSpan MarkPatience = TimeSpan.FromSeconds(6);
 
     private readonly ConcurrentDictionary<string, Lazy<Task<ArtifactRow>>> _running = new();
     private readonly IObjectStore _objects;
     private readonly ArtifactStore _artifacts;
     private readonly AgentFiles _files;
     private readonly AgentFailures _failures;
+    private readonly WorkerRetries _retries;
     private readonly TimeProvider _clock;
     private readonly ILogger<ArtifactExport> _logger;
     private readonly CancellationTokenSource _stopping;
     private int _isDisposed;
 
     public ArtifactExport(
-        IObjectStore objects, ArtifactStore artifacts, AgentFiles files, AgentFailures failures, IHostApplicationLifetime lifetime,
-        TimeProvider clock, ILogger<ArtifactExport> logger)
+        IObjectStore objects, ArtifactStore artifacts, AgentFiles files, AgentFailures failures, WorkerRetries retries,
+        IHostApplicationLifetime lifetime, TimeProvider clock, ILogger<ArtifactExport> logger)
     {
         _objects = objects;
         _artifacts = artifacts;
         _files = files;
         _failures = failures;
+        _retries = retries;
         _clock = clock;
         _logger = logger;
         _stopping = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping);
@@ -189,28 +191,25 @@ internal sealed partial class ArtifactExport : IHostedService, IDisposable
         }
     }
 
-    private async Task<ArtifactRow?> MarkAsync(StoreArtifact request, ObjectDigest digest, string path)
+    private Task<ArtifactRow?> MarkAsync(StoreArtifact request, ObjectDigest digest, string path)
     {
-        for (var attempt = 1; ; attempt++)
+        var isRepeated = false;
+        return _retries.WriteAsync(
+            $"Marking artifact {request.ArtifactId} stored", MarkOnceAsync, _stopping.Token, _clock.GetUtcNow() + MarkPatience);
+
+        async Task<ArtifactRow?> MarkOnceAsync(CancellationToken token)
         {
-            try
+            var wasRepeated = isRepeated;
+            isRepeated = true;
+            if (await _artifacts.MarkStoredAsync(
+                request.ArtifactId, digest.Length, digest.Sha256, path, _clock.GetUtcNow(), CancellationToken.None) is { } stored)
             {
-                if (await _artifacts.MarkStoredAsync(
-                    request.ArtifactId, digest.Length, digest.Sha256, path, _clock.GetUtcNow(), CancellationToken.None) is { } stored)
-                {
-                    return stored;
-                }
-
-                // An earlier attempt may have succeeded without our hearing of it.
-                return attempt > 1 && await _artifacts.FindAsync(request.ArtifactId, CancellationToken.None) is
-                { State: ArtifactStates.Stored } standing && standing.Sha256 == digest.Sha256 ? standing : null;
-            }
-            catch (Exception exception) when (exception is NpgsqlException or TimeoutException && attempt < MarkAttempts)
-            {
-                LogNotMarked(exception, request.ArtifactId);
+                return stored;
             }
 
-            await Task.Delay(TimeSpan.FromMilliseconds(100 << attempt), _clock, _stopping.Token);
+            // An earlier attempt may have succeeded without our hearing of it.
+            return wasRepeated && await _artifacts.FindAsync(request.ArtifactId, CancellationToken.None) is
+            { State: ArtifactStates.Stored } standing && standing.Sha256 == digest.Sha256 ? standing : null;
         }
     }
 
@@ -232,9 +231,6 @@ internal sealed partial class ArtifactExport : IHostedService, IDisposable
 
     [LoggerMessage(6311, LogLevel.Error, "The export of {ArtifactId} failed")]
     private partial void LogFailed(Exception exception, string artifactId);
-
-    [LoggerMessage(6312, LogLevel.Warning, "Artifact {ArtifactId} could not be marked stored yet")]
-    private partial void LogNotMarked(Exception exception, string artifactId);
 
     [LoggerMessage(6313, LogLevel.Warning, "What is left of artifact {ArtifactId} could not be cleared away; the sweep will")]
     private partial void LogNotDiscarded(Exception exception, string artifactId);

@@ -8,11 +8,8 @@ namespace CrowNest.Worker.Artifacts;
 
 /// <summary>Exports what a final command was to be collected of (api.md 5.4).</summary>
 internal sealed partial class CommandCollection(
-    EntryExport export, CommandStore commands, TimeProvider clock, ILogger<CommandCollection> logger)
+    EntryExport export, CommandStore commands, WorkerRetries retries, TimeProvider clock, ILogger<CommandCollection> logger)
 {
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
-
     /// <summary>How long, all entries together, an object store that is away is tried again.</summary>
     internal TimeSpan StoragePatience { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -51,70 +48,71 @@ internal sealed partial class CommandCollection(
         CommandRow command, CollectPlan plan, int index, LiveSandbox sandbox, DateTimeOffset giveUpStorage, CancellationToken stopping)
     {
         var entry = new ExportEntry(command.Id, index, command.OrgId, plan.Entries[index], plan.RetentionMs, plan.MaxBytes);
-        for (var pause = FirstPause; ; pause = 2 * pause < LongestPause ? 2 * pause : LongestPause)
+        var what = $"Collecting entry {index} of {command.Id}";
+        var isRepeated = false;
+        try
         {
-            stopping.ThrowIfCancellationRequested();
-            try
-            {
-                return await export.RunAsync(entry, sandbox, stopping);
-            }
-            catch (WorkerException failure)
-            {
-                if (clock.GetUtcNow() + pause >= giveUpStorage)
-                {
-                    return new CollectFailure(CollectFailure.Failed, failure.Message, entry.Item.Path);
-                }
+            return await retries.WriteAsync(what, ExportAsync, stopping);
+        }
+        catch (WorkerException failure)
+        {
+            return new CollectFailure(CollectFailure.Failed, failure.Message, entry.Item.Path);
+        }
+        catch (PostgresException refusal)
+        {
+            LogEntryRefused(refusal, command.Id, index);
+            return new CollectFailure(CollectFailure.Failed, "The file could not be recorded as an artifact.", entry.Item.Path);
+        }
 
-                LogTriedAgain(failure, command.Id, index);
-            }
-            catch (Exception failure) when (failure is NpgsqlException or TimeoutException)
+        async Task<CollectFailure?> ExportAsync(CancellationToken token)
+        {
+            // As long as the database is away, the end of the collection could not be written either.
+            if (isRepeated && sandbox.Ended.IsCancellationRequested)
             {
-                // The end of the collection could not be written either.
-                LogTriedAgain(failure, command.Id, index);
-                if (sandbox.Ended.IsCancellationRequested)
-                {
-                    return new CollectFailure(
-                        CollectFailure.Failed, "The sandbox was gone before the file could be exported.", entry.Item.Path);
-                }
+                return new CollectFailure(
+                    CollectFailure.Failed, "The sandbox was gone before the file could be exported.", entry.Item.Path);
             }
 
-            await Task.Delay(pause, clock, stopping);
+            isRepeated = true;
+            return await retries.StoreAsync(what, inner => export.RunAsync(entry, sandbox, inner), token, giveUpStorage);
         }
     }
 
-    /// <summary>Writes the end until it is written; the row that stands, which is another's when the sandbox ended first.</summary>
+    /// <summary>
+    /// Writes the end until it is written; the row that stands, which is another's when the sandbox ended first. Where the database refuses
+    /// it for good, the collection fails without saying of what.
+    /// </summary>
+    /// <exception cref="PostgresException">
+    /// That is refused, too: it stays pending until a later reconciliation or the sandbox's end.
+    /// </exception>
     private async Task<CommandRow> FinishAsync(
         string commandId, string status, List<CollectFailure> failures, CancellationToken stopping)
     {
-        for (var pause = FirstPause; ; pause = 2 * pause < LongestPause ? 2 * pause : LongestPause)
+        try
         {
-            try
-            {
-                if (await commands.FinishCollectAsync(commandId, status, failures, stopping) is { } finished)
-                {
-                    return finished;
-                }
-
-                if (await commands.FindAsync(commandId, stopping) is { } standing)
-                {
-                    return standing;
-                }
-            }
-            catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
-            {
-                LogNotWritten(exception, commandId);
-            }
-
-            await Task.Delay(pause, clock, stopping);
+            return await WriteEndAsync(commandId, status, failures, stopping);
+        }
+        catch (PostgresException refusal)
+        {
+            LogEndRefused(refusal, commandId);
+            return await WriteEndAsync(commandId, CollectStatus.Failed, [], stopping);
         }
     }
+
+    private Task<CommandRow> WriteEndAsync(
+        string commandId, string status, List<CollectFailure> failures, CancellationToken stopping) => retries.WriteAsync(
+        $"Writing the end of the collection of {commandId}",
+        async token => await commands.FinishCollectAsync(commandId, status, failures, token)
+            ?? await commands.FindAsync(commandId, token)
+            ?? throw new InvalidOperationException($"The row of {commandId} is gone."),
+        stopping);
 
     [LoggerMessage(6321, LogLevel.Information, "Command {CommandId}: entry {Index} is not collected: {Code} {Reason}")]
     private partial void LogEntryFailed(string commandId, int index, string code, string reason);
 
-    [LoggerMessage(6322, LogLevel.Warning, "Command {CommandId}: entry {Index} could not be collected yet")]
-    private partial void LogTriedAgain(Exception exception, string commandId, int index);
+    [LoggerMessage(6322, LogLevel.Error, "Command {CommandId}: the database refuses the artifact of entry {Index}")]
+    private partial void LogEntryRefused(Exception exception, string commandId, int index);
 
-    [LoggerMessage(6323, LogLevel.Warning, "The end of the collection of {CommandId} could not be written yet")]
-    private partial void LogNotWritten(Exception exception, string commandId);
+    [LoggerMessage(6323, LogLevel.Error, "The database refuses the end of the collection of {CommandId}; it fails")]
+    private partial void LogEndRefused(Exception exception, string commandId);
 }

@@ -25,7 +25,8 @@ internal sealed partial class CommandExecution : IHostedService, IDisposable
 
     public CommandExecution(
         CommandStore commands, LiveSandboxes sandboxes, SpoolFolder spools, CommandLogWriter writer, OutputTaps taps,
-        FinishedLogs finished, CommandCollection collection, IHostApplicationLifetime lifetime, TimeProvider clock, ILogger<CommandExecution> logger)
+        FinishedLogs finished, CommandCollection collection, WorkerRetries retries, IHostApplicationLifetime lifetime, TimeProvider clock,
+        ILogger<CommandExecution> logger)
     {
         _commands = commands;
         _sandboxes = sandboxes;
@@ -39,6 +40,7 @@ internal sealed partial class CommandExecution : IHostedService, IDisposable
             Commands = commands,
             Sandboxes = sandboxes,
             Clock = clock,
+            Retries = retries,
             Logger = logger,
             OpenOutput = (id, capture) => CommandOutput.Open(id, spools.PathOf(id), capture, writer, taps, clock, logger),
             Collect = collection.CollectAsync,

@@ -16,6 +16,7 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
     /// <summary>With the backoff below about a minute of an agent that answers its health check and nothing else.</summary>
     private const int MaxFailures = 35;
     private const int MaxProtocolBreaks = 5;
+    private const int MaxBackoffMs = 2000;
 
     private readonly CommandRecord _record = new(id, services);
     private readonly OutputCapture _capture = new();
@@ -267,7 +268,8 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
                     throw;
                 }
 
-                await Task.Delay(CommandRecord.Backoff(failures), services.Clock, cancellationToken);
+                await Task.Delay(
+                    TimeSpan.FromMilliseconds(Math.Min(10 << Math.Min(failures, 10), MaxBackoffMs)), services.Clock, cancellationToken);
             }
         }
     }

@@ -9,6 +9,7 @@ internal sealed record CommandRunServices
     public required CommandStore Commands { get; init; }
     public required LiveSandboxes Sandboxes { get; init; }
     public required TimeProvider Clock { get; init; }
+    public required WorkerRetries Retries { get; init; }
     public required ILogger Logger { get; init; }
 
     /// <summary>Opens the output of a command, with what a former process left of it.</summary>

@@ -9,16 +9,14 @@ namespace CrowNest.Worker.Commands;
 
 /// <summary>
 /// What is left to do once a command's row is final: the rest of its output and the mark of the end to Redis, its log to the object
-/// store, and then away with the spool. Each is tried until it succeeds, also by the next process.
+/// store, and then away with the spool. Each is tried until it succeeds, also by the next process; what cannot succeed is left to that one.
 /// </summary>
 internal sealed partial class FinishedLogs(
-    CommandLogWriter writer, IObjectStore objects, CommandStore commands, SpoolFolder spools, TimeProvider clock,
-    ILogger<FinishedLogs> logger) : IDisposable
+    CommandLogWriter writer, IObjectStore objects, CommandStore commands, SpoolFolder spools, WorkerRetries retries,
+    TimeProvider clock, ILogger<FinishedLogs> logger) : IDisposable
 {
     /// <summary>Logs written to the object store at once; each is held in memory meanwhile.</summary>
     private const int ConcurrentUploads = 2;
-    private static readonly TimeSpan FirstBackoff = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan LongestBackoff = TimeSpan.FromSeconds(30);
 
     /// <summary>Once the log is stored, followers find the end without Redis: it is not waited for longer than this.</summary>
     private static readonly TimeSpan PublishPatience = TimeSpan.FromSeconds(30);
@@ -26,8 +24,11 @@ internal sealed partial class FinishedLogs(
     private readonly ConcurrentDictionary<string, Task> _keeping = new();
     private readonly SemaphoreSlim _uploads = new(ConcurrentUploads);
 
-    /// <summary>Whether this process is at work on the log of that command.</summary>
-    public bool IsKeeping(string commandId) => _keeping.ContainsKey(commandId);
+    /// <summary>Logs that the database does not let this process record; their spools are left to the next one.</summary>
+    private readonly ConcurrentDictionary<string, bool> _left = new();
+
+    /// <summary>Whether this process is at work on the log of that command, or has given it up.</summary>
+    public bool IsKeeping(string commandId) => _keeping.ContainsKey(commandId) || _left.ContainsKey(commandId);
 
     /// <summary>Takes a final command's output over; it is disposed when all is done, or this process stops.</summary>
     public void Keep(CommandRow final, CommandOutput output, CancellationToken stopping)
@@ -92,6 +93,10 @@ internal sealed partial class FinishedLogs(
         catch (Exception exception)
         {
             LogNotKept(exception, final.Id);
+            if (exception is PostgresException)
+            {
+                _left[final.Id] = true;
+            }
         }
     }
 
@@ -110,47 +115,48 @@ internal sealed partial class FinishedLogs(
 
     private async Task PublishAsync(CommandRow final, CommandOutput output, CancellationToken stopping)
     {
-        for (var backoff = FirstBackoff; ; backoff = Longer(backoff))
+        try
         {
-            try
-            {
-                await output.Publisher.CompleteAsync().WaitAsync(stopping);
-                await writer.EndAsync(final.Id, output.Spool.LastSeq, null);
-                return;
-            }
-            catch (Exception exception) when (exception is RedisException or TimeoutException)
-            {
-                LogNotMarked(exception, final.Id);
-            }
-            catch (Exception exception) when (exception is OperationCanceledException or IOException or InvalidDataException)
-            {
-                // Stopping, or given up because the log is stored.
-                return;
-            }
-
-            await Task.WhenAny(Task.Delay(backoff, clock, stopping));
+            await retries.PublishAsync(
+                $"Publishing the end of the log of {final.Id}",
+                async token =>
+                {
+                    await output.Publisher.CompleteAsync().WaitAsync(token);
+                    await writer.EndAsync(final.Id, output.Spool.LastSeq, null);
+                },
+                stopping);
+        }
+        catch (Exception exception) when (exception is OperationCanceledException or IOException or InvalidDataException)
+        {
+            // Stopping, or given up because the log is stored.
         }
     }
 
     private async Task StoreAsync(CommandRow final, CancellationToken stopping)
     {
         var key = ObjectKey.CommandLog(final.OrgId, final.Id);
-        for (var backoff = FirstBackoff; ; backoff = Longer(backoff))
+        await retries.WriteAsync($"Recording the stored log of {final.Id}", StoreAndRecordAsync, stopping);
+        CommandMetrics.LogUploads.Add(1, new KeyValuePair<string, object?>("outcome", "stored"));
+
+        async Task<bool> StoreAndRecordAsync(CancellationToken token)
+        {
+            await retries.StoreAsync($"Storing the log of {final.Id}", PutOnceAsync, token);
+            await commands.SaveLogObjectAsync(final.Id, key, token);
+            return true;
+        }
+
+        async Task<bool> PutOnceAsync(CancellationToken token)
         {
             try
             {
-                await PutAsync(final.Id, key, stopping);
-                await commands.SaveLogObjectAsync(final.Id, key, stopping);
-                CommandMetrics.LogUploads.Add(1, new KeyValuePair<string, object?>("outcome", "stored"));
-                return;
+                await PutAsync(final.Id, key, token);
+                return true;
             }
-            catch (Exception exception) when (exception is ObjectStoreException or NpgsqlException or TimeoutException)
+            catch (ObjectStoreException)
             {
                 CommandMetrics.LogUploads.Add(1, new KeyValuePair<string, object?>("outcome", "failed"));
-                LogNotStored(exception, final.Id, backoff);
+                throw;
             }
-
-            await Task.Delay(backoff, clock, stopping);
         }
     }
 
@@ -183,13 +189,8 @@ internal sealed partial class FinishedLogs(
         }
     }
 
-    private static TimeSpan Longer(TimeSpan backoff) => 2 * backoff < LongestBackoff ? 2 * backoff : LongestBackoff;
-
     [LoggerMessage(6131, LogLevel.Warning, "The end of the log of {CommandId} could not be published")]
     private partial void LogNotMarked(Exception exception, string commandId);
-
-    [LoggerMessage(6132, LogLevel.Warning, "The log of {CommandId} could not be stored; next attempt in {Backoff}")]
-    private partial void LogNotStored(Exception exception, string commandId, TimeSpan backoff);
 
     [LoggerMessage(6133, LogLevel.Error, "The log of {CommandId} is left in the spool")]
     private partial void LogNotKept(Exception exception, string commandId);

@@ -50,7 +50,7 @@ internal static class NodeCleanup
         var containers = await engine.ListContainersAsync(state.ContainerLabel, cancellationToken);
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = cancellationToken };
         await Parallel.ForEachAsync(
-            containers, parallel, async (container, token) => await engine.RemoveContainerAsync(container.Id, token));
+            containers, parallel, async (container, token) => await engine.RemoveContainerAsync(container.ID, token));
         return containers.Count;
     }
 }

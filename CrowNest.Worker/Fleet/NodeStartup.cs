@@ -11,17 +11,16 @@ namespace CrowNest.Worker.Fleet;
 /// </summary>
 internal sealed partial class NodeStartup(
     Node node, EngineClient engine, Heartbeat heartbeat, TemplateImages templates, SandboxAdoption adoption, WarmPool pool,
-    LiveSandboxes live, SandboxContainers containers, SandboxNetwork network, ILogger<NodeStartup> logger) : IHostedService
+    LiveSandboxes live, SandboxContainers containers, SandboxNetwork network, WorkerRetries retries, ILogger<NodeStartup> logger)
+    : IHostedService
 {
-    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
-
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         LogStarting(node.Id, node.State.DeploymentId, node.State.Path);
-        await UntilDoneAsync(engine.PingAsync, "the container engine", cancellationToken);
-        await UntilDoneAsync(heartbeat.RenewAsync, "the database", cancellationToken);
-        await UntilDoneAsync(templates.ScanAsync, "the templates", cancellationToken);
-        await UntilDoneAsync(adoption.RunAsync, "sandboxes of an earlier start", cancellationToken);
+        await retries.WaitForAsync("Waiting for the container engine", engine.PingAsync, cancellationToken);
+        await retries.WaitForAsync("Waiting for the database", heartbeat.RenewAsync, cancellationToken);
+        await retries.WaitForAsync("Waiting for the templates", templates.ScanAsync, cancellationToken);
+        await retries.WaitForAsync("Waiting for sandboxes of an earlier start", adoption.RunAsync, cancellationToken);
     }
 
     public async Task StopAsync(CancellationToken cancellationToken)
@@ -44,33 +43,8 @@ internal sealed partial class NodeStartup(
         }
     }
 
-    private async Task UntilDoneAsync(Func<CancellationToken, Task> step, string what, CancellationToken cancellationToken)
-    {
-        for (var attempt = 0; ; attempt++)
-        {
-            try
-            {
-                await step(cancellationToken);
-                return;
-            }
-            catch (Exception exception) when (exception is not OperationCanceledException)
-            {
-                // The first and every tenth: someone who looks on sees what is waited for.
-                if (attempt % 10 == 0)
-                {
-                    LogWaiting(exception, what);
-                }
-
-                await Task.Delay(Pause, cancellationToken);
-            }
-        }
-    }
-
     [LoggerMessage(5021, LogLevel.Information, "Worker {WorkerId} of deployment {DeploymentId}, state in {Path}")]
     private partial void LogStarting(string workerId, string deploymentId, string path);
-
-    [LoggerMessage(5022, LogLevel.Warning, "Waiting for {What}")]
-    private partial void LogWaiting(Exception exception, string what);
 
     [LoggerMessage(5023, LogLevel.Error, "The stop left something behind; the next start or --cleanup takes it away")]
     private partial void LogStopFailed(Exception exception);

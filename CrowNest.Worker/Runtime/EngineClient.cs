@@ -1,85 +1,77 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
-using System.Text.Json;
+using Docker.DotNet;
+using Docker.DotNet.Models;
+using Docker.DotNet.NativeHttp;
 using Microsoft.Extensions.Options;
+using Version = System.Version;
 
 namespace CrowNest.Worker.Runtime;
 
 /// <summary>
-/// The parts of the Docker Engine API that a node needs, over the engine's unix socket (docs/decisions/engine-client.md). Every call
-/// throws <see cref="EngineException"/> with the engine's own words when it refuses, and when it does not answer.
+/// Docker.DotNet over the engine's unix socket, and what it leaves to its caller (docs/decisions/engine-client.md): the version is
+/// negotiated, every call has a limit, and every failure is an <see cref="EngineException"/>, a refusal in the engine's own words.
 /// </summary>
 internal sealed class EngineClient : IDisposable
 {
-    /// <summary>What this client is written for; older engines are refused, newer ones asked for at least their oldest version.</summary>
+    /// <summary>What the worker is written for; older engines are refused, newer ones asked for at least their oldest version.</summary>
     private static readonly Version WrittenFor = new(1, 41);
 
-    /// <summary>A start under load takes seconds; anything longer is a hang.</summary>
-    private static readonly TimeSpan CallLimit = TimeSpan.FromMinutes(2);
-
-    private static readonly JsonSerializerOptions Json = new()
-    {
-        DefaultIgnoreCondition = System.Text.Json.Serialization.JsonIgnoreCondition.WhenWritingNull,
-    };
+    private static readonly TimeSpan RemovalPoll = TimeSpan.FromMilliseconds(50);
 
     private readonly string _socketPath;
-    private readonly HttpClient _http;
+    private readonly DockerClient _unversioned;
     private readonly SemaphoreSlim _negotiation = new(1);
-    private string? _prefix;
+    private DockerClient? _negotiated;
 
     public EngineClient(IOptions<WorkerOptions> options)
     {
         _socketPath = options.Value.EngineSocket;
-        _http = new HttpClient(new SocketsHttpHandler { ConnectCallback = ConnectAsync, UseProxy = false })
-        {
-            BaseAddress = new Uri("http://engine/"),
-            Timeout = Timeout.InfiniteTimeSpan,
-        };
+        _unversioned = Build(version: null);
     }
 
-    /// <summary>The engine answers at all.</summary>
-    public async Task PingAsync(CancellationToken cancellationToken)
-    {
-        using var response = await SendAsync(HttpMethod.Get, "/_ping", null, cancellationToken);
-    }
+    /// <summary>A start under load takes seconds; anything longer is a hang.</summary>
+    internal TimeSpan CallLimit { get; init; } = TimeSpan.FromMinutes(2);
 
-    public async Task<EngineVersion> GetVersionAsync(CancellationToken cancellationToken) =>
-        await ReadAsync<EngineVersion>("/version", cancellationToken);
+    /// <summary>The engine answers, in a version that the worker can speak.</summary>
+    public Task PingAsync(CancellationToken cancellationToken) =>
+        CallAsync("_ping", (engine, token) => engine.System.PingAsync(token), cancellationToken);
 
-    public async Task<EngineInfo> GetInfoAsync(CancellationToken cancellationToken) =>
-        await ReadAsync<EngineInfo>($"{await PrefixAsync(cancellationToken)}/info", cancellationToken);
+    public Task<VersionResponse> GetVersionAsync(CancellationToken cancellationToken) =>
+        CallAsync("version", (engine, token) => engine.System.GetVersionAsync(token), cancellationToken);
+
+    public Task<SystemInfoResponse> GetInfoAsync(CancellationToken cancellationToken) =>
+        CallAsync("info", (engine, token) => engine.System.GetSystemInfoAsync(token), cancellationToken);
 
     /// <summary>Images that have <paramref name="label"/> (<c>name</c> or <c>name=value</c>).</summary>
-    public async Task<IReadOnlyList<EngineImage>> ListImagesAsync(string label, CancellationToken cancellationToken) =>
-        await ReadAsync<List<EngineImage>>(
-            $"{await PrefixAsync(cancellationToken)}/images/json?filters={LabelFilter(label)}", cancellationToken);
+    public Task<IList<ImagesListResponse>> ListImagesAsync(string label, CancellationToken cancellationToken) => CallAsync(
+        "images/json",
+        (engine, token) => engine.Images.ListImagesAsync(new() { Filters = Filter(("label", [label])) }, token),
+        cancellationToken);
 
     /// <summary>Containers in every state that have <paramref name="label"/>.</summary>
-    public async Task<IReadOnlyList<EngineContainer>> ListContainersAsync(string label, CancellationToken cancellationToken) =>
-        await ReadAsync<List<EngineContainer>>(
-            $"{await PrefixAsync(cancellationToken)}/containers/json?all=true&filters={LabelFilter(label)}", cancellationToken);
+    public Task<IList<ContainerListResponse>> ListContainersAsync(string label, CancellationToken cancellationToken) => CallAsync(
+        "containers/json",
+        (engine, token) => engine.Containers.ListContainersAsync(new() { All = true, Filters = Filter(("label", [label])) }, token),
+        cancellationToken);
 
-    public async Task<ContainerCreated> CreateContainerAsync(string name, ContainerSpec spec, CancellationToken cancellationToken)
-    {
-        var path = $"{await PrefixAsync(cancellationToken)}/containers/create?name={Uri.EscapeDataString(name)}";
-        using var response = await SendAsync(HttpMethod.Post, path, JsonContent.Create(spec, options: Json), cancellationToken);
-        return (await response.Content.ReadFromJsonAsync<ContainerCreated>(Json, cancellationToken))!;
-    }
+    public Task<CreateContainerResponse> CreateContainerAsync(CreateContainerParameters spec, CancellationToken cancellationToken) =>
+        CallAsync("containers/create", (engine, token) => engine.Containers.CreateContainerAsync(spec, token), cancellationToken);
 
-    public async Task StartContainerAsync(string id, CancellationToken cancellationToken)
-    {
-        using var response = await SendAsync(
-            HttpMethod.Post, $"{await PrefixAsync(cancellationToken)}/containers/{id}/start", null, cancellationToken);
-    }
+    /// <summary>Nothing happens when it is started already.</summary>
+    public Task StartContainerAsync(string id, CancellationToken cancellationToken) => CallAsync(
+        $"start of {id}",
+        (engine, token) => engine.Containers.StartContainerAsync(id, cancellationToken: token),
+        cancellationToken);
 
     /// <summary>null when there is no such container.</summary>
-    public async Task<EngineContainerDetails?> FindContainerAsync(string id, CancellationToken cancellationToken)
+    public async Task<ContainerInspectResponse?> FindContainerAsync(string id, CancellationToken cancellationToken)
     {
         try
         {
-            return await ReadAsync<EngineContainerDetails>(
-                $"{await PrefixAsync(cancellationToken)}/containers/{id}/json", cancellationToken);
+            return await CallAsync(
+                $"inspect of {id}", (engine, token) => engine.Containers.InspectContainerAsync(id, token), cancellationToken);
         }
         catch (EngineException exception) when (exception.Status == HttpStatusCode.NotFound)
         {
@@ -92,8 +84,8 @@ internal sealed class EngineClient : IDisposable
     {
         try
         {
-            using var response = await SendAsync(
-                HttpMethod.Post, $"{await PrefixAsync(cancellationToken)}/containers/{id}/kill", null, cancellationToken);
+            await CallAsync(
+                $"kill of {id}", (engine, token) => engine.Containers.KillContainerAsync(id, new(), token), cancellationToken);
         }
         catch (EngineException exception) when (exception.Status is HttpStatusCode.NotFound or HttpStatusCode.Conflict)
         {
@@ -104,10 +96,11 @@ internal sealed class EngineClient : IDisposable
     /// <summary>Kills and removes; returns when it is gone, also when it was gone before or someone else is removing it.</summary>
     public async Task RemoveContainerAsync(string id, CancellationToken cancellationToken)
     {
-        var path = $"{await PrefixAsync(cancellationToken)}/containers/{id}";
+        var parameters = new ContainerRemoveParameters { Force = true, RemoveVolumes = true };
         try
         {
-            using var response = await SendAsync(HttpMethod.Delete, $"{path}?force=true&v=true", null, cancellationToken);
+            await CallAsync(
+                $"removal of {id}", (engine, token) => engine.Containers.RemoveContainerAsync(id, parameters, token), cancellationToken);
         }
         catch (EngineException exception) when (exception.Status == HttpStatusCode.NotFound)
         {
@@ -116,40 +109,32 @@ internal sealed class EngineClient : IDisposable
         catch (EngineException exception) when (exception.Status == HttpStatusCode.Conflict)
         {
             // "removal of container … is already in progress"
-            try
-            {
-                using var response = await SendAsync(HttpMethod.Post, $"{path}/wait?condition=removed", null, cancellationToken);
-            }
-            catch (EngineException gone) when (gone.Status == HttpStatusCode.NotFound)
-            {
-                // Removed meanwhile.
-            }
+            await WaitUntilRemovedAsync(id, cancellationToken);
         }
     }
 
     /// <summary>
     /// Events of containers with <paramref name="label"/>: their end (<c>die</c>), <c>oom</c> and <c>destroy</c>. Ends with an
-    /// <see cref="EngineException"/> when the engine goes away.
+    /// <see cref="EngineException"/> when the engine goes away, or says what is no event.
     /// </summary>
     /// <param name="connected">Runs when the engine has begun to answer: what happens from then on is reported.</param>
-    public async IAsyncEnumerable<EngineEvent> WatchContainersAsync(
+    public async IAsyncEnumerable<Message> WatchContainersAsync(
         string label, Func<Task> connected, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var filter = JsonSerializer.Serialize(new Dictionary<string, string[]>
+        var parameters = new ContainerEventsParameters
         {
-            ["type"] = ["container"],
-            ["label"] = [label],
-            ["event"] = ["die", "oom", "destroy"],
-        });
-        var path = $"{await PrefixAsync(cancellationToken)}/events?filters={Uri.EscapeDataString(filter)}";
-        using var request = new HttpRequestMessage(HttpMethod.Get, path);
-        using var response = await OpenAsync(request, cancellationToken);
-        await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
+            Filters = Filter(("type", ["container"]), ("label", [label]), ("event", ["die", "oom", "destroy"])),
+        };
+        // The overload that it was deprecated for says nothing before the first event.
+#pragma warning disable CS0618
+        await using var body = await CallAsync(
+            "events", (engine, token) => engine.System.MonitorEventsAsync(parameters, token), cancellationToken);
+#pragma warning restore CS0618
         using var reader = new StreamReader(body);
         await connected();
-        while (await ReadLineAsync(reader, cancellationToken) is { } line)
+        while (await ReadEventAsync(reader, cancellationToken) is { } happened)
         {
-            yield return JsonSerializer.Deserialize<EngineEvent>(line, Json)!;
+            yield return happened;
         }
 
         throw new EngineException("The container engine closed its stream of events.", null);
@@ -157,120 +142,31 @@ internal sealed class EngineClient : IDisposable
 
     public void Dispose()
     {
-        _http.Dispose();
+        _unversioned.Dispose();
+        _negotiated?.Dispose();
         _negotiation.Dispose();
     }
 
-    private static string LabelFilter(string label) =>
-        Uri.EscapeDataString(JsonSerializer.Serialize(new Dictionary<string, string[]> { ["label"] = [label] }));
+    private static Dictionary<string, IDictionary<string, bool>> Filter(params (string Name, string[] Values)[] filters) =>
+        filters.ToDictionary(
+            filter => filter.Name, filter => (IDictionary<string, bool>)filter.Values.ToDictionary(value => value, _ => true));
 
-    private async Task<string> PrefixAsync(CancellationToken cancellationToken)
-    {
-        if (_prefix is { } known)
+    private DockerClient Build(Version? version) => new DockerClientBuilder()
+        // A name for the Host header. With an endpoint of its own the library does not look for DOCKER_HOST and contexts.
+        .WithEndpoint(new Uri("http://engine"))
+        .WithApiVersion(version)
+        .WithTimeout(Timeout.InfiniteTimeSpan)
+        .WithTransportOptions(new NativeHttpTransportOptions
         {
-            return known;
-        }
-
-        await _negotiation.WaitAsync(cancellationToken);
-        try
-        {
-            return _prefix ??= Negotiate(await GetVersionAsync(cancellationToken));
-        }
-        finally
-        {
-            _negotiation.Release();
-        }
-    }
-
-    private static string Negotiate(EngineVersion engine)
-    {
-        if (Version.Parse(engine.ApiVersion) < WrittenFor)
-        {
-            throw new EngineException(
-                $"The container engine {engine.Version} speaks API {engine.ApiVersion}; {WrittenFor} (Docker 20.10) or newer is needed.",
-                null);
-        }
-
-        var version = engine.MinAPIVersion is { } oldest && Version.Parse(oldest) > WrittenFor ? Version.Parse(oldest) : WrittenFor;
-        return $"/v{version}";
-    }
-
-    private async Task<T> ReadAsync<T>(string path, CancellationToken cancellationToken)
-    {
-        using var response = await SendAsync(HttpMethod.Get, path, null, cancellationToken);
-        return (await response.Content.ReadFromJsonAsync<T>(Json, cancellationToken))!;
-    }
-
-    private async Task<HttpResponseMessage> SendAsync(
-        HttpMethod method, string path, HttpContent? content, CancellationToken cancellationToken)
-    {
-        using var request = new HttpRequestMessage(method, path) { Content = content };
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(CallLimit);
-        try
-        {
-            var response = await OpenAsync(request, limit.Token);
-            await response.Content.LoadIntoBufferAsync(limit.Token);
-            return response;
-        }
-        catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
-        {
-            throw new EngineException(
-                $"The container engine did not answer {method} {path} within {CallLimit.TotalSeconds} s.", null, exception);
-        }
-    }
-
-    private async Task<HttpResponseMessage> OpenAsync(HttpRequestMessage request, CancellationToken cancellationToken)
-    {
-        HttpResponseMessage response;
-        try
-        {
-            response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
-        }
-        catch (HttpRequestException exception)
-        {
-            // The system's own message for a missing socket speaks of addresses.
-            var why = Path.Exists(_socketPath) ? exception.InnerException?.Message ?? exception.Message : "there is no such socket";
-            throw new EngineException($"The container engine does not answer at {_socketPath}: {why}", null, exception);
-        }
-
-        // 304: a start or stop of what is already started or stopped.
-        if (response.IsSuccessStatusCode || response.StatusCode == HttpStatusCode.NotModified)
-        {
-            return response;
-        }
-
-        using (response)
-        {
-            throw new EngineException(await ReadErrorAsync(response, cancellationToken), response.StatusCode);
-        }
-    }
-
-    private static async Task<string> ReadErrorAsync(HttpResponseMessage response, CancellationToken cancellationToken)
-    {
-        var text = await response.Content.ReadAsStringAsync(cancellationToken);
-        try
-        {
-            using var body = JsonDocument.Parse(text);
-            return body.RootElement.GetProperty("message").GetString() ?? text;
-        }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException)
-        {
-            return $"{(int)response.StatusCode} {text}".TrimEnd();
-        }
-    }
-
-    private static async Task<string?> ReadLineAsync(StreamReader reader, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await reader.ReadLineAsync(cancellationToken);
-        }
-        catch (IOException exception)
-        {
-            throw new EngineException($"The container engine broke its stream of events: {exception.Message}", null, exception);
-        }
-    }
+            ConfigureHandler = handler =>
+            {
+                handler.ConnectCallback = ConnectAsync;
+                handler.UseProxy = false;
+                // The library's ten would let a pool that refills keep a removal waiting.
+                handler.MaxConnectionsPerServer = int.MaxValue;
+            },
+        })
+        .Build();
 
     private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
     {
@@ -286,4 +182,97 @@ internal sealed class EngineClient : IDisposable
             throw;
         }
     }
+
+    private async Task<DockerClient> NegotiateAsync(CancellationToken cancellationToken)
+    {
+        if (_negotiated is { } known)
+        {
+            return known;
+        }
+
+        await _negotiation.WaitAsync(cancellationToken);
+        try
+        {
+            return _negotiated ??= Build(Choose(await _unversioned.System.GetVersionAsync(cancellationToken)));
+        }
+        finally
+        {
+            _negotiation.Release();
+        }
+    }
+
+    private static Version Choose(VersionResponse engine)
+    {
+        if (!Version.TryParse(engine.APIVersion, out var newest) || newest < WrittenFor)
+        {
+            throw new EngineException(
+                $"The container engine {engine.Version} speaks API {engine.APIVersion}; {WrittenFor} (Docker 20.10) or newer is needed.",
+                null);
+        }
+
+        return Version.TryParse(engine.MinAPIVersion, out var oldest) && oldest > WrittenFor ? oldest : WrittenFor;
+    }
+
+    /// <summary>The library can wait for an end, and not for a removal.</summary>
+    private async Task WaitUntilRemovedAsync(string id, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(CallLimit);
+        using var timer = new PeriodicTimer(RemovalPoll);
+        try
+        {
+            while (await FindContainerAsync(id, limit.Token) is not null)
+            {
+                await timer.WaitForNextTickAsync(limit.Token);
+            }
+        }
+        catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw TooLate($"removal of {id}", exception);
+        }
+    }
+
+    private async Task CallAsync(
+        string what, Func<DockerClient, CancellationToken, Task> call, CancellationToken cancellationToken) => await CallAsync(
+        what,
+        async (engine, token) =>
+        {
+            await call(engine, token);
+            return true;
+        },
+        cancellationToken);
+
+    private async Task<T> CallAsync<T>(
+        string what, Func<DockerClient, CancellationToken, Task<T>> call, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(CallLimit);
+        try
+        {
+            return await call(await NegotiateAsync(limit.Token), limit.Token);
+        }
+        catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw TooLate(what, exception);
+        }
+        catch (Exception exception) when (EngineAnswers.ToEngineException(exception, _socketPath) is { } translated)
+        {
+            throw translated;
+        }
+    }
+
+    private async Task<Message?> ReadEventAsync(StreamReader reader, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await reader.ReadLineAsync(cancellationToken) is { } line ? EngineAnswers.ToEvent(line) : null;
+        }
+        catch (Exception exception) when (EngineAnswers.ToEngineException(exception, _socketPath) is { } translated)
+        {
+            throw translated;
+        }
+    }
+
+    private EngineException TooLate(string what, Exception cause) =>
+        new($"The container engine did not answer within {CallLimit.TotalSeconds} s: {what}", null, cause);
 }

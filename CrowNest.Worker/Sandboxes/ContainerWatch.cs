@@ -1,15 +1,15 @@
 using CrowNest.Worker.Agents;
 using CrowNest.Worker.Fleet;
 using CrowNest.Worker.Runtime;
+using Docker.DotNet.Models;
 
 namespace CrowNest.Worker.Sandboxes;
 
 /// <summary>Notices at once when a sandbox loses its container or its agent: by the engine's events, and on suspicion.</summary>
 internal sealed partial class ContainerWatch(
     Node node, EngineClient engine, LiveSandboxes live, SandboxContainers containers, WarmPool pool, SandboxEndings endings,
-    SandboxReaper reaper, ILogger<ContainerWatch> logger) : BackgroundService
+    SandboxReaper reaper, WorkerRetries retries, ILogger<ContainerWatch> logger) : BackgroundService
 {
-    private static readonly TimeSpan ReconnectPause = TimeSpan.FromSeconds(1);
     private const int HealthAttempts = 2;
 
     /// <summary>A sandbox that does its worst delays its agent by a third of a second; a busy node by more.</summary>
@@ -18,44 +18,48 @@ internal sealed partial class ContainerWatch(
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
         Task.WhenAll(WatchEventsAsync(stoppingToken), CheckSuspectsAsync(stoppingToken));
 
+    /// <summary>Whatever ends the stream of events, it is opened again: without it a loss is noticed by the reaper, and later.</summary>
     private async Task WatchEventsAsync(CancellationToken stoppingToken)
     {
-        var known = true;
-        while (!stoppingToken.IsCancellationRequested)
+        var isWatching = true;
+        await retries.WaitForAsync("The engine's events", WatchOnceAsync, stoppingToken);
+
+        // Ends with an exception only.
+        async Task WatchOnceAsync(CancellationToken token)
         {
             try
             {
-                await foreach (var happened in engine.WatchContainersAsync(node.State.ContainerLabel, OnConnectedAsync, stoppingToken))
+                await foreach (var happened in engine.WatchContainersAsync(node.State.ContainerLabel, OnConnectedAsync, token))
                 {
                     Handle(happened);
                 }
             }
-            catch (EngineException exception)
+            catch (Exception exception) when (!token.IsCancellationRequested)
             {
-                if (known)
+                if (isWatching)
                 {
                     LogLost(exception);
                 }
 
-                known = false;
-                await Task.Delay(ReconnectPause, stoppingToken);
+                isWatching = false;
+                throw;
             }
         }
 
         async Task OnConnectedAsync()
         {
-            if (!known)
+            if (!isWatching)
             {
                 // Whatever ended while nobody listened.
-                known = true;
+                isWatching = true;
                 await reaper.RunAsync(stoppingToken);
             }
         }
     }
 
-    private void Handle(EngineEvent happened)
+    private void Handle(Message happened)
     {
-        if (!containers.TryGet(happened.Actor.Id, out var container) || container.IsRemoving)
+        if (!containers.TryGet(happened.Actor.ID, out var container) || container.IsRemoving)
         {
             return;
         }
@@ -68,7 +72,7 @@ internal sealed partial class ContainerWatch(
 
         if (live.All.FirstOrDefault(sandbox => sandbox.ContainerId == container.ContainerId) is { } sandbox)
         {
-            var exitCode = happened.Actor.Attributes.GetValueOrDefault("exitCode", "unknown");
+            var exitCode = happened.Actor.Attributes.TryGetValue("exitCode", out var told) ? told : "unknown";
             _ = endings.FailAsync(sandbox.Id, $"The sandbox's main process ended unexpectedly (exit code {exitCode}).");
         }
         else if (pool.Holds(container))

@@ -3,6 +3,7 @@ using CrowNest.Platform.Data;
 using CrowNest.Worker.Fleet;
 using CrowNest.Worker.Runtime;
 using CrowNest.Worker.Templates;
+using Docker.DotNet.Models;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Worker.Sandboxes;
@@ -27,7 +28,7 @@ internal sealed partial class SandboxAdoption(
             .Select(image => spec.Fingerprint(image, options.Value.DefaultCpus, options.Value.DefaultMemoryMb)).ToHashSet();
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellationToken };
         await Parallel.ForEachAsync(found, parallel, async (container, token) =>
-            await AdoptAsync(container, byContainer.GetValueOrDefault(container.Id), warmFingerprints, token));
+            await AdoptAsync(container, byContainer.GetValueOrDefault(container.ID), warmFingerprints, token));
         if (node.State.IsCleanedUp)
         {
             await CloseCleanedUpAsync(rows, cancellationToken);
@@ -35,8 +36,8 @@ internal sealed partial class SandboxAdoption(
         }
 
         await reaper.RunAsync(cancellationToken);
-        node.Agent.RemoveOthers(found.Where(c => containers.Owns(c.Name))
-            .Select(c => c.Labels.GetValueOrDefault(ContainerLabels.AgentDirectory)).OfType<string>());
+        node.Agent.RemoveOthers(found.Where(c => containers.Owns(c.Name()))
+            .Select(c => c.Label(ContainerLabels.AgentDirectory)).OfType<string>());
         if (found.Count > 0 || rows.Count > 0)
         {
             LogAdopted(live.Count, rows.Count, pool.CountByVersion().Values.Sum(), found.Count);
@@ -44,10 +45,10 @@ internal sealed partial class SandboxAdoption(
     }
 
     private async Task AdoptAsync(
-        EngineContainer found, SandboxRow? row, HashSet<string> warmFingerprints, CancellationToken cancellationToken)
+        ContainerListResponse found, SandboxRow? row, HashSet<string> warmFingerprints, CancellationToken cancellationToken)
     {
         // Taken on by an attempt that was broken off later.
-        if (containers.Owns(found.Name))
+        if (containers.Owns(found.Name()))
         {
             return;
         }

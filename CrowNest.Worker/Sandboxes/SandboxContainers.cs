@@ -6,6 +6,7 @@ using CrowNest.Worker.Fleet;
 using CrowNest.Worker.Network;
 using CrowNest.Worker.Runtime;
 using CrowNest.Worker.Templates;
+using Docker.DotNet.Models;
 
 namespace CrowNest.Worker.Sandboxes;
 
@@ -43,18 +44,21 @@ internal sealed partial class SandboxContainers(
             CreateSocketFolder(name);
             var body = spec.Build(image, cpus, memoryMb, uid, name);
             var fingerprint = spec.Fingerprint(image, cpus, memoryMb);
-            body = body with { Labels = new Dictionary<string, string>(body.Labels) { [ContainerLabels.Fingerprint] = fingerprint } };
+            body.Labels[ContainerLabels.Fingerprint] = fingerprint;
             // Not cancelable: the engine would finish it all the same, after it was looked for and not found.
-            var created = await engine.CreateContainerAsync(name, body, CancellationToken.None);
-            id = created.Id;
+            var created = await engine.CreateContainerAsync(body, CancellationToken.None);
+            id = created.ID;
             foreach (var warning in created.Warnings ?? [])
             {
                 LogEngineWarning(name, warning);
             }
 
             await engine.StartContainerAsync(id, cancellationToken);
-            var details = await engine.FindContainerAsync(id, cancellationToken)
-                ?? throw new EngineException($"The container {name} vanished while it was started.", null);
+            if (await engine.FindContainerAsync(id, cancellationToken) is not { State: { } state, HostConfig: { } host })
+            {
+                throw new EngineException($"The container {name} vanished while it was started.", null);
+            }
+
             var container = new SandboxContainer
             {
                 Name = name,
@@ -62,9 +66,9 @@ internal sealed partial class SandboxContainers(
                 TemplateVersionId = image.VersionId,
                 Fingerprint = fingerprint,
                 Uid = uid,
-                Pid = details.State.Pid,
-                Process = ContainerProcess.TryOpen(details.State.Pid),
-                Runtime = details.HostConfig.Runtime,
+                Pid = (int)state.Pid,
+                Process = ContainerProcess.TryOpen((int)state.Pid),
+                Runtime = host.Runtime ?? "",
                 Agent = OpenAgent(name),
             };
             try
@@ -88,26 +92,26 @@ internal sealed partial class SandboxContainers(
 
     /// <summary>Takes a container of an earlier start of this worker; null when its agent does not answer.</summary>
     public async Task<(SandboxContainer Container, string? SandboxId)?> AttachAsync(
-        EngineContainer found, CancellationToken cancellationToken)
+        ContainerListResponse found, CancellationToken cancellationToken)
     {
-        var details = await engine.FindContainerAsync(found.Id, cancellationToken);
-        if (details is not { State.Running: true }
-            || !int.TryParse(found.Labels.GetValueOrDefault(ContainerLabels.Uid), CultureInfo.InvariantCulture, out var uid))
+        var details = await engine.FindContainerAsync(found.ID, cancellationToken);
+        if (details is not { State: { Running: true } state, HostConfig: { } host }
+            || !int.TryParse(found.Label(ContainerLabels.Uid), CultureInfo.InvariantCulture, out var uid))
         {
             return null;
         }
 
         var container = new SandboxContainer
         {
-            Name = found.Name,
-            ContainerId = found.Id,
-            TemplateVersionId = found.Labels.GetValueOrDefault(ContainerLabels.TemplateVersion) ?? "",
-            Fingerprint = found.Labels.GetValueOrDefault(ContainerLabels.Fingerprint) ?? "",
+            Name = found.Name(),
+            ContainerId = found.ID,
+            TemplateVersionId = found.Label(ContainerLabels.TemplateVersion) ?? "",
+            Fingerprint = found.Label(ContainerLabels.Fingerprint) ?? "",
             Uid = uid,
-            Pid = details.State.Pid,
-            Process = ContainerProcess.TryOpen(details.State.Pid),
-            Runtime = details.HostConfig.Runtime,
-            Agent = OpenAgent(found.Name),
+            Pid = (int)state.Pid,
+            Process = ContainerProcess.TryOpen((int)state.Pid),
+            Runtime = host.Runtime ?? "",
+            Agent = OpenAgent(found.Name()),
         };
         try
         {
@@ -157,10 +161,10 @@ internal sealed partial class SandboxContainers(
     }
 
     /// <summary>Removes a container that nobody owns.</summary>
-    public Task RemoveLeftoverAsync(EngineContainer leftover)
+    public Task RemoveLeftoverAsync(ContainerListResponse leftover)
     {
-        var hasUid = int.TryParse(leftover.Labels.GetValueOrDefault(ContainerLabels.Uid), CultureInfo.InvariantCulture, out var uid);
-        return RemoveAsync(leftover.Name, leftover.Id, hasUid ? uid : null);
+        var hasUid = int.TryParse(leftover.Label(ContainerLabels.Uid), CultureInfo.InvariantCulture, out var uid);
+        return RemoveAsync(leftover.Name(), leftover.ID, hasUid ? uid : null);
     }
 
     /// <summary>Removes the socket folders that belong to no container.</summary>

@@ -4,6 +4,7 @@ using CrowNest.Platform.Data;
 using CrowNest.Worker.Fleet;
 using CrowNest.Worker.Network;
 using CrowNest.Worker.Runtime;
+using Docker.DotNet.Models;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Worker.Sandboxes;
@@ -71,26 +72,26 @@ internal sealed partial class SandboxReaper(
         var rows = await sandboxes.ListLiveOfWorkerAsync(node.Id, cancellationToken);
         var here = live.All.ToList();
         var found = await engine.ListContainersAsync(ContainerLabels.Deployment, cancellationToken);
-        var own = found.Where(c => c.Labels[ContainerLabels.Deployment] == node.State.DeploymentId).ToList();
+        var own = found.Where(c => c.Label(ContainerLabels.Deployment) == node.State.DeploymentId).ToList();
         uids.SetForeign(found.Except(own).Select(UidOf).OfType<int>());
         await EndSandboxesWithoutContainerAsync(here, own);
         await EndSandboxesWithoutRowAsync(here, rows, cancellationToken);
         await EndRowsWithoutSandboxAsync(rows);
-        foreach (var container in own.Where(c => !containers.Owns(c.Name)))
+        foreach (var container in own.Where(c => !containers.Owns(c.Name())))
         {
-            LogLeftover(container.Name);
+            LogLeftover(container.Name());
             await containers.RemoveLeftoverAsync(container);
         }
 
-        var names = own.Select(c => c.Name).ToHashSet();
+        var names = own.Select(c => c.Name()).ToHashSet();
         containers.RemoveStraySocketFolders(names);
         await network.RemoveStrayLinksAsync(own.Select(UidOf).OfType<int>().ToHashSet(), cancellationToken);
         await network.RepairAsync(cancellationToken);
     }
 
-    private async Task EndSandboxesWithoutContainerAsync(List<LiveSandbox> here, List<EngineContainer> own)
+    private async Task EndSandboxesWithoutContainerAsync(List<LiveSandbox> here, List<ContainerListResponse> own)
     {
-        var running = own.Where(c => c.State is not ("exited" or "dead")).Select(c => c.Id).ToHashSet();
+        var running = own.Where(c => c.State is not ("exited" or "dead")).Select(c => c.ID).ToHashSet();
         foreach (var sandbox in here.Where(s => !running.Contains(s.ContainerId) && !endings.IsEnding(s.Id)))
         {
             await endings.FailAsync(sandbox.Id, "The sandbox's container was lost.");
@@ -123,8 +124,8 @@ internal sealed partial class SandboxReaper(
         }
     }
 
-    private static int? UidOf(EngineContainer container) =>
-        int.TryParse(container.Labels.GetValueOrDefault(ContainerLabels.Uid), CultureInfo.InvariantCulture, out var uid) ? uid : null;
+    private static int? UidOf(ContainerListResponse container) =>
+        int.TryParse(container.Label(ContainerLabels.Uid), CultureInfo.InvariantCulture, out var uid) ? uid : null;
 
     [LoggerMessage(5161, LogLevel.Error, "Leftovers cannot be looked for; it is tried again")]
     private partial void LogFailed(Exception exception);

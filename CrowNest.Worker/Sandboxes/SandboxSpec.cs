@@ -5,8 +5,8 @@ using System.Text;
 using System.Text.Json;
 using CrowNest.Worker.Fleet;
 using CrowNest.Worker.Network;
-using CrowNest.Worker.Runtime;
 using CrowNest.Worker.Templates;
+using Docker.DotNet.Models;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Worker.Sandboxes;
@@ -34,8 +34,9 @@ internal sealed class SandboxSpec(IOptions<WorkerOptions> options, Node node, Re
     public string Fingerprint(TemplateImage image, double cpus, int memoryMb) =>
         _fingerprints.GetOrAdd((image.ImageId, cpus, memoryMb), _ => ComputeFingerprint(image, cpus, memoryMb));
 
-    public ContainerSpec Build(TemplateImage image, double cpus, int memoryMb, int uid, string name) => new()
+    public CreateContainerParameters Build(TemplateImage image, double cpus, int memoryMb, int uid, string name) => new()
     {
+        Name = name,
         Image = image.ImageId,
         Entrypoint = [$"/opt/crownest/{AgentPrograms.Names[0]}"],
         Cmd =
@@ -71,24 +72,25 @@ internal sealed class SandboxSpec(IOptions<WorkerOptions> options, Node node, Re
             },
             Memory = memoryMb * MiB,
             MemorySwap = memoryMb * MiB,
-            NanoCpus = (long)(cpus * 1_000_000_000),
+            NanoCPUs = (long)(cpus * 1_000_000_000),
             PidsLimit = _options.PidsLimit,
             OomScoreAdj = AgentOomScoreAdjust,
             CapDrop = ["ALL"],
             CapAdd = ["SETUID", "SETGID", "KILL"],
             SecurityOpt = ["no-new-privileges", $"seccomp={Seccomp}"],
             // Only an "internet" sandbox can reach them.
-            Dns = resolvers.Addresses,
-            LogConfig = new("none"),
+            DNS = [.. resolvers.Addresses],
+            LogConfig = new() { Type = "none" },
             IpcMode = "private",
             CgroupnsMode = "private",
-            RestartPolicy = new("no"),
+            RestartPolicy = new() { Name = RestartPolicyKind.No },
         },
     };
 
     private string ComputeFingerprint(TemplateImage image, double cpus, int memoryMb)
     {
-        var spec = Build(image, cpus, memoryMb, uid: 0, name: "") with { Labels = new Dictionary<string, string>() };
+        var spec = Build(image, cpus, memoryMb, uid: 0, name: "");
+        spec.Labels.Clear();
         return Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(spec)))[..16];
     }
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using CrowNest.Contracts;
-using CrowNest.Worker.Runtime;
+using Docker.DotNet.Models;
 
 namespace CrowNest.Worker.Templates;
 
@@ -19,21 +19,24 @@ internal sealed record TemplateImage(
     private const int DigestLength = 16;
 
     /// <summary>null when the image's template is none of ours.</summary>
-    public static TemplateImage? From(EngineImage image)
+    public static TemplateImage? From(ImagesListResponse image)
     {
         if (image.Labels is not { } labels || !labels.TryGetValue(SlugLabel, out var slug) || !TemplateSlugs.All.Contains(slug))
         {
             return null;
         }
 
-        var digest = image.Id.StartsWith(DigestPrefix, StringComparison.Ordinal) ? image.Id[DigestPrefix.Length..] : image.Id;
-        var created = DateTimeOffset.FromUnixTimeSeconds(image.Created);
+        var digest = image.ID.StartsWith(DigestPrefix, StringComparison.Ordinal) ? image.ID[DigestPrefix.Length..] : image.ID;
+        var created = new DateTimeOffset(image.Created);
         return new(
             $"{Ids.TemplateVersion}_{slug.Replace('-', '_')}_{digest[..DigestLength]}",
             slug,
-            labels.GetValueOrDefault(VersionLabel) ?? created.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture),
-            image.Id,
-            labels.GetValueOrDefault(NetworkLabel) == NetworkPolicy.Internet ? NetworkPolicy.Internet : NetworkPolicy.None,
+            Value(labels, VersionLabel) ?? created.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture),
+            image.ID,
+            Value(labels, NetworkLabel) == NetworkPolicy.Internet ? NetworkPolicy.Internet : NetworkPolicy.None,
             created);
     }
+
+    private static string? Value(IDictionary<string, string> labels, string label) =>
+        labels.TryGetValue(label, out var value) ? value : null;
 }

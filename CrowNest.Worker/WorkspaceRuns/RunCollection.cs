@@ -13,12 +13,9 @@ namespace CrowNest.Worker.WorkspaceRuns;
 /// to go on. Files that can not be collected do not change the run's outcome (api.md 10.2).
 /// </summary>
 internal sealed partial class RunCollection(
-    EntryExport export, ArtifactStore artifacts, LiveSandboxes live, IOptions<WorkerOptions> options, TimeProvider clock,
-    ILogger<RunCollection> logger)
+    EntryExport export, ArtifactStore artifacts, LiveSandboxes live, WorkerRetries retries, IOptions<WorkerOptions> options,
+    TimeProvider clock, ILogger<RunCollection> logger)
 {
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
-
     /// <exception cref="RunFailedException">The sandbox was lost before everything was collected.</exception>
     public async Task CollectAsync(CarriedRun run, CancellationToken cancellationToken)
     {
@@ -30,7 +27,7 @@ internal sealed partial class RunCollection(
 
         using var stage = RunStage.Enter(run, "collect", clock);
         stage.SetTag("crownest.collect_entries", entries.Count);
-        var began = clock.GetTimestamp();
+        var giveUpAt = clock.GetUtcNow() + options.Value.Runs.StoragePatience;
         if (!live.TryGet(run.Row.SandboxId!, out var sandbox))
         {
             while (Done(run) < entries.Count)
@@ -44,7 +41,7 @@ internal sealed partial class RunCollection(
 
         while (Done(run) < entries.Count)
         {
-            await CollectEntryAsync(run, Done(run), sandbox, began, cancellationToken);
+            await CollectEntryAsync(run, Done(run), sandbox, giveUpAt, cancellationToken);
         }
     }
 
@@ -54,37 +51,26 @@ internal sealed partial class RunCollection(
     private static CollectFailure Failed(CollectItem item, string message) => new(CollectFailure.Failed, message, item.Path);
 
     private async Task CollectEntryAsync(
-        CarriedRun run, int index, LiveSandbox sandbox, long began, CancellationToken cancellationToken)
+        CarriedRun run, int index, LiveSandbox sandbox, DateTimeOffset giveUpAt, CancellationToken cancellationToken)
     {
         var row = run.Row;
         var entry = new ExportEntry(
             row.Id, index, row.OrgId, row.Artifacts[index], row.Allowance.ArtifactRetentionMs, row.Allowance.ArtifactMaxBytes);
-        for (var pause = FirstPause; ; pause = 2 * pause < LongestPause ? 2 * pause : LongestPause)
+        try
         {
-            try
+            if (await retries.StoreAsync(
+                $"Collecting entry {index} of run {run.Id}", token => export.RunAsync(entry, sandbox, token), cancellationToken, giveUpAt,
+                _ => run.TellAsync("An artifact can not be stored now; it is tried again.", cancellationToken)) is { } failure)
             {
-                if (await export.RunAsync(entry, sandbox, cancellationToken) is { } failure)
-                {
-                    LogNotCollected(run.Id, index, failure.Code, failure.Message);
-                    await run.AddNotCollectedAsync(failure, cancellationToken);
-                    return;
-                }
-
-                break;
+                LogNotCollected(run.Id, index, failure.Code, failure.Message);
+                await run.AddNotCollectedAsync(failure, cancellationToken);
+                return;
             }
-            catch (WorkerException failure) when (failure.Code == ErrorCodes.DownloadExportFailed)
-            {
-                if (clock.GetElapsedTime(began) > options.Value.Runs.StoragePatience)
-                {
-                    await run.AddNotCollectedAsync(Failed(entry.Item, failure.Message), cancellationToken);
-                    return;
-                }
-
-                LogTriedAgain(failure, run.Id, index);
-                await run.TellAsync("An artifact can not be stored now; it is tried again.", cancellationToken);
-            }
-
-            await Task.Delay(pause, clock, cancellationToken);
+        }
+        catch (WorkerException failure) when (failure.Code == ErrorCodes.DownloadExportFailed)
+        {
+            await run.AddNotCollectedAsync(Failed(entry.Item, failure.Message), cancellationToken);
+            return;
         }
 
         try
@@ -116,9 +102,6 @@ internal sealed partial class RunCollection(
 
     [LoggerMessage(2450, LogLevel.Information, "Run {RunId}: entry {Index} is not collected: {Code} {Reason}")]
     private partial void LogNotCollected(string runId, int index, string code, string reason);
-
-    [LoggerMessage(2451, LogLevel.Warning, "Run {RunId}: entry {Index} could not be collected yet")]
-    private partial void LogTriedAgain(Exception exception, string runId, int index);
 
     [LoggerMessage(2452, LogLevel.Warning, "Run {RunId}: artifact {ArtifactId} came too late and could not be removed")]
     private partial void LogNotDiscarded(Exception exception, string runId, string artifactId);

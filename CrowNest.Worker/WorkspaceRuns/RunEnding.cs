@@ -10,11 +10,10 @@ namespace CrowNest.Worker.WorkspaceRuns;
 /// the run waits, says so, and tries for ever: without evidence there is no end.
 /// </summary>
 internal sealed partial class RunEnding(
-    RunClosing closing, RunCommand command, RunSandboxes sandboxes, IObjectStore objects, TimeProvider clock, ILogger<RunEnding> logger)
+    RunClosing closing, RunCommand command, RunSandboxes sandboxes, IObjectStore objects, WorkerRetries retries, TimeProvider clock,
+    ILogger<RunEnding> logger)
 {
-    private const int ArchiveAttempts = 10;
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan ArchivePatience = TimeSpan.FromMinutes(1);
 
     /// <summary>Stores the evidence; the run is final afterwards, as its verdict says or, when a cancel was first, as canceled.</summary>
     public async Task FinishAsync(CarriedRun run, CancellationToken stopping)
@@ -27,26 +26,19 @@ internal sealed partial class RunEnding(
         }
 
         using var stage = RunStage.Enter(run, "evidence", clock);
-        for (var pause = FirstPause; ; pause = 2 * pause < LongestPause ? 2 * pause : LongestPause)
-        {
-            var now = clock.GetUtcNow();
-            try
+        await run.AcceptAsync(await retries.StoreAsync(
+            $"Storing the evidence of run {run.Id}",
+            token =>
             {
+                var now = clock.GetUtcNow();
                 var end = run.Verdict is { } verdict
                     ? verdict with { FinishedAt = now }
                     : new WorkspaceRunEnd(run.Row.Status, run.Row.FinishedAt ?? now, run.Row.FailureReason, run.Row.FailureMessage);
-                await run.AcceptAsync(await closing.FinishAsync(run.Id, run.WorkerId, end, from: null, stopping));
-                LogFinished(run.Id, run.Row.Status, run.Row.FailureReason);
-                return;
-            }
-            catch (ObjectStoreException failure)
-            {
-                LogStorageAway(failure, run.Id, pause);
-                await run.TellAsync("The evidence can not be stored now; it is tried again.", stopping);
-            }
-
-            await Task.Delay(pause, clock, stopping);
-        }
+                return closing.FinishAsync(run.Id, run.WorkerId, end, from: null, token);
+            },
+            stopping,
+            tell: _ => run.TellAsync("The evidence can not be stored now; it is tried again.", stopping)));
+        LogFinished(run.Id, run.Row.Status, run.Row.FailureReason);
     }
 
     /// <summary>Cleans up behind a final run with evidence, and says that this was all.</summary>
@@ -81,33 +73,29 @@ internal sealed partial class RunEnding(
             return;
         }
 
-        var pause = FirstPause;
-        for (var attempt = 1; attempt <= ArchiveAttempts; attempt++)
+        try
         {
-            try
-            {
-                await objects.DeleteAsync(key, stopping);
-                return;
-            }
-            catch (ObjectStoreException failure)
-            {
-                LogArchiveLeft(failure, run.Id, key);
-            }
-
-            await Task.Delay(pause, clock, stopping);
-            pause = 2 * pause < LongestPause ? 2 * pause : LongestPause;
+            await retries.StoreAsync(
+                $"Removing the archive of run {run.Id}",
+                async token =>
+                {
+                    await objects.DeleteAsync(key, token);
+                    return true;
+                },
+                stopping, clock.GetUtcNow() + ArchivePatience);
+        }
+        catch (ObjectStoreException failure)
+        {
+            LogArchiveLeft(failure, run.Id, key);
         }
     }
 
     [LoggerMessage(2460, LogLevel.Information, "Run {RunId} is {Status} {Reason}")]
     private partial void LogFinished(string runId, string status, string? reason);
 
-    [LoggerMessage(2461, LogLevel.Warning, "The evidence of run {RunId} can not be stored; next attempt in {Pause}")]
-    private partial void LogStorageAway(Exception exception, string runId, TimeSpan pause);
-
     [LoggerMessage(2462, LogLevel.Error, "Run {RunId}: sandbox {SandboxId} is not gone; the sweep goes on with it")]
     private partial void LogNotCleanedUp(string runId, string? sandboxId);
 
-    [LoggerMessage(2463, LogLevel.Warning, "Run {RunId}: the archive {Key} could not be removed yet")]
+    [LoggerMessage(2463, LogLevel.Warning, "Run {RunId}: the archive {Key} could not be removed")]
     private partial void LogArchiveLeft(Exception exception, string runId, string key);
 }

@@ -12,12 +12,11 @@ namespace CrowNest.Worker.WorkspaceRuns;
 /// digest is verified on the way: the last bytes of an archive that is not what was uploaded never reach the agent.
 /// </summary>
 internal sealed partial class RunExtraction(
-    IObjectStore objects, AgentFiles files, LiveSandboxes live, IOptions<WorkerOptions> options, TimeProvider clock,
-    ILogger<RunExtraction> logger)
+    IObjectStore objects, AgentFiles files, LiveSandboxes live, WorkerRetries retries, IOptions<WorkerOptions> options,
+    TimeProvider clock, ILogger<RunExtraction> logger)
 {
     private const int MaxSilences = 3;
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan SilencePause = TimeSpan.FromMilliseconds(250);
 
     /// <exception cref="RunFailedException">It can not be extracted.</exception>
     /// <exception cref="OperationCanceledException">Also when the sandbox ended.</exception>
@@ -25,24 +24,20 @@ internal sealed partial class RunExtraction(
     {
         using var stage = RunStage.Enter(run, "extract", clock);
         var began = clock.GetTimestamp();
-        var silences = 0;
-        for (var pause = FirstPause; ; pause = 2 * pause < LongestPause ? 2 * pause : LongestPause)
+        var giveUpAt = clock.GetUtcNow() + options.Value.Runs.StoragePatience;
+        for (var attempt = 1; ; attempt++)
         {
             try
             {
-                var extracted = await ExtractOnceAsync(run, sandbox, cancellationToken);
+                var extracted = await retries.StoreAsync(
+                    $"Reading the archive of run {run.Id}", token => ExtractOnceAsync(run, sandbox, token), cancellationToken, giveUpAt,
+                    _ => run.TellAsync("The archive can not be read from storage now; it is tried again.", cancellationToken));
                 var elapsed = clock.GetElapsedTime(began);
                 stage.SetTag("crownest.run_entries", extracted.Entries);
                 stage.SetTag("crownest.run_extracted_bytes", extracted.Bytes);
                 RunMetrics.ExtractedBytes.Add(extracted.Bytes);
                 LogExtracted(run.Id, extracted.Entries, extracted.Bytes, elapsed.TotalMilliseconds);
                 return;
-            }
-            catch (ObjectStoreException failure) when (
-                !failure.IsDamaged && clock.GetElapsedTime(began) < options.Value.Runs.StoragePatience)
-            {
-                LogStorageAway(failure, run.Id);
-                await run.TellAsync("The archive can not be read from storage now; it is tried again.", cancellationToken);
             }
             catch (ObjectStoreException failure)
             {
@@ -51,7 +46,7 @@ internal sealed partial class RunExtraction(
                     failure.IsDamaged ? "The stored archive is not what was uploaded." : "The archive can not be read from storage.",
                     failure);
             }
-            catch (AgentUnavailableException failure) when (++silences < MaxSilences && !failure.BrokeProtocol)
+            catch (AgentUnavailableException failure) when (attempt < MaxSilences && !failure.BrokeProtocol)
             {
                 // When it is dead its sandbox ends, and the extraction with it.
                 LogAgentSilent(failure, run.Id, sandbox.Id);
@@ -62,7 +57,7 @@ internal sealed partial class RunExtraction(
                 throw new RunFailedException(WorkspaceRunFailure.InternalError, "The sandbox does not take the archive.", failure);
             }
 
-            await Task.Delay(pause, clock, cancellationToken);
+            await Task.Delay(SilencePause, clock, cancellationToken);
             sandbox.Ended.ThrowIfCancellationRequested();
         }
     }
@@ -107,9 +102,6 @@ internal sealed partial class RunExtraction(
 
     [LoggerMessage(2430, LogLevel.Information, "Run {RunId}: {Entries} entries, {Bytes} bytes are extracted after {Milliseconds:0.0} ms")]
     private partial void LogExtracted(string runId, long entries, long bytes, double milliseconds);
-
-    [LoggerMessage(2431, LogLevel.Warning, "Run {RunId}: the archive can not be read yet")]
-    private partial void LogStorageAway(Exception exception, string runId);
 
     [LoggerMessage(2432, LogLevel.Warning, "Run {RunId}: the agent of {SandboxId} does not take the archive")]
     private partial void LogAgentSilent(Exception exception, string runId, string sandboxId);

@@ -3,7 +3,6 @@ using CrowNest.Platform.Data;
 using CrowNest.Platform.Streams;
 using CrowNest.Worker.Templates;
 using Microsoft.Extensions.Options;
-using Npgsql;
 
 namespace CrowNest.Worker.WorkspaceRuns;
 
@@ -88,7 +87,7 @@ internal sealed partial class RunOrchestration(
             catch (Exception exception) when (!stopping.IsCancellationRequested)
             {
                 failures = run.Row.LastSeq > seq ? 1 : failures + 1;
-                surprises = IsOutage(exception) ? surprises : surprises + 1;
+                surprises = WorkerRetries.IsDatabaseAway(exception) ? surprises : surprises + 1;
                 if (failures % LogEvery == 1)
                 {
                     LogStepFailed(exception, run.Id, run.Row.Status, failures);
@@ -189,15 +188,11 @@ internal sealed partial class RunOrchestration(
         {
             return await store.FindAsync(runId, cancellationToken);
         }
-        catch (Exception exception) when (IsOutage(exception))
+        catch (Exception exception) when (WorkerRetries.IsDatabaseAway(exception))
         {
             return null;
         }
     }
-
-    /// <summary>The database is away. What it refuses for good (a broken rule, a wrong statement) is something else.</summary>
-    private static bool IsOutage(Exception exception) =>
-        exception is TimeoutException or NpgsqlException and not PostgresException { SqlState: ['2', '2' or '3', ..] or ['4', '2', ..] };
 
     [LoggerMessage(2410, LogLevel.Information, "Run {RunId} fails: {Reason}, {Text}")]
     private partial void LogFailed(Exception exception, string runId, string reason, string text);

@@ -1,7 +1,5 @@
 using System.Diagnostics;
-using System.Net.Http.Json;
-using System.Net.Sockets;
-using System.Text.Json.Nodes;
+using Docker.DotNet;
 
 namespace CrowNest.Bench;
 
@@ -10,16 +8,8 @@ internal sealed class Docker : IDisposable
 {
     private const string Label = "crownest.bench=1";
 
-    private readonly HttpClient _engine = new(new SocketsHttpHandler
-    {
-        ConnectCallback = async (_, cancellationToken) =>
-        {
-            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint("/var/run/docker.sock"), cancellationToken);
-            return new NetworkStream(socket, ownsSocket: true);
-        },
-    })
-    { BaseAddress = new Uri("http://engine/v1.41/") };
+    private readonly DockerClient _engine = new DockerClientBuilder()
+        .WithEndpoint(new Uri("unix:///var/run/docker.sock")).WithApiVersion(new Version(1, 41)).Build();
 
     /// <summary><c>docker run -d IMAGE sleep infinity</c>.</summary>
     /// <returns>The container's id.</returns>
@@ -73,18 +63,17 @@ internal sealed class Docker : IDisposable
     /// <summary>Create and start through the engine's API.</summary>
     public async Task<string> CreateAndStartAsync(CancellationToken cancellationToken)
     {
-        using var created = await _engine.PostAsJsonAsync("containers/create", new JsonObject
-        {
-            ["Image"] = BenchOptions.Image,
-            ["Cmd"] = new JsonArray("sleep", "infinity"),
-            ["Labels"] = new JsonObject { ["crownest.bench"] = "1" },
-            ["HostConfig"] = new JsonObject { ["NetworkMode"] = "none" },
-        }, cancellationToken);
-        created.EnsureSuccessStatusCode();
-        var id = (await created.Content.ReadFromJsonAsync<JsonObject>(cancellationToken))!["Id"]!.GetValue<string>();
-        using var started = await _engine.PostAsync($"containers/{id}/start", null, cancellationToken);
-        started.EnsureSuccessStatusCode();
-        return id;
+        var created = await _engine.Containers.CreateContainerAsync(
+            new()
+            {
+                Image = BenchOptions.Image,
+                Cmd = ["sleep", "infinity"],
+                Labels = new Dictionary<string, string> { ["crownest.bench"] = "1" },
+                HostConfig = new() { NetworkMode = "none" },
+            },
+            cancellationToken);
+        await _engine.Containers.StartContainerAsync(created.ID, cancellationToken: cancellationToken);
+        return created.ID;
     }
 
     public void Dispose() => _engine.Dispose();

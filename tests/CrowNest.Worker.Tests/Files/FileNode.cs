@@ -87,6 +87,7 @@ internal sealed class FileNode : IAsyncDisposable
         });
         var services = builder.Services;
         services.AddSingleton(TimeProvider.System);
+        services.AddSingleton<WorkerRetries>();
         services.Configure<DeploymentOptions>(options => options.DeploymentSecret = Secret);
         builder.AddCrowNestData();
         builder.AddCrowNestObjects();

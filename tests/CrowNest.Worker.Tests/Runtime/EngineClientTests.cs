@@ -1,5 +1,6 @@
 using System.Net;
 using CrowNest.Worker.Runtime;
+using Docker.DotNet.Models;
 using Microsoft.Extensions.Options;
 using Xunit;
 
@@ -16,7 +17,7 @@ public sealed class EngineClientTests : IDisposable
     public async Task Engine_TellsOfItself()
     {
         await _engine.PingAsync(CancellationToken.None);
-        Assert.NotEmpty((await _engine.GetVersionAsync(CancellationToken.None)).ApiVersion);
+        Assert.NotEmpty((await _engine.GetVersionAsync(CancellationToken.None)).APIVersion);
         Assert.Contains("runc", (await _engine.GetInfoAsync(CancellationToken.None)).Runtimes.Keys);
         var images = await _engine.ListImagesAsync("crownest.template=base", CancellationToken.None);
         Assert.Contains(images, image => image.Labels!["crownest.template"] == "base");
@@ -32,7 +33,7 @@ public sealed class EngineClientTests : IDisposable
         await _engine.StartContainerAsync(created, CancellationToken.None);
         var details = await _engine.FindContainerAsync(created, CancellationToken.None);
         Assert.True(details!.State is { Running: true, Pid: > 0 });
-        Assert.Equal("runc", details.HostConfig.Runtime);
+        Assert.Equal("runc", details.HostConfig!.Runtime);
 
         await _engine.KillContainerAsync(created, CancellationToken.None);
         await _engine.KillContainerAsync(created, CancellationToken.None);
@@ -43,6 +44,23 @@ public sealed class EngineClientTests : IDisposable
         Assert.Null(await _engine.FindContainerAsync(created, CancellationToken.None));
     }
 
+    /// <summary>What a spec does not name is not sent: an empty list would take the engine's own protections away.</summary>
+    [Fact]
+    public async Task Container_OfASpecThatDoesNotNameThem_HasTheEnginesProtections()
+    {
+        var created = await CreateAsync("true");
+
+        var host = (await _engine.FindContainerAsync(created, CancellationToken.None))!.HostConfig!;
+
+        await _engine.RemoveContainerAsync(created, CancellationToken.None);
+        Assert.Contains("/proc/kcore", host.MaskedPaths);
+        Assert.Contains("/proc/sys", host.ReadonlyPaths);
+        Assert.False(host.Privileged);
+        Assert.Equal("private", host.IpcMode);
+        Assert.Equal("", host.PidMode);
+        Assert.Equal("", host.UTSMode);
+    }
+
     [Fact]
     public async Task Watch_ContainerEnds_IsTold()
     {
@@ -51,7 +69,7 @@ public sealed class EngineClientTests : IDisposable
         var events = _engine.WatchContainersAsync(_label, () => _engine.StartContainerAsync(created, limit.Token), limit.Token);
         await foreach (var happened in events)
         {
-            Assert.Equal(("die", created, "7"), (happened.Action, happened.Actor.Id, happened.Actor.Attributes["exitCode"]));
+            Assert.Equal(("die", created, "7"), (happened.Action, happened.Actor.ID, happened.Actor.Attributes["exitCode"]));
             break;
         }
 
@@ -62,7 +80,7 @@ public sealed class EngineClientTests : IDisposable
     public async Task Refusal_ComesInTheEnginesWords()
     {
         var exception = await Assert.ThrowsAsync<EngineException>(
-            () => _engine.CreateContainerAsync("crownest-test-none", Spec("crownest/no-such-image", "true"), CancellationToken.None));
+            () => _engine.CreateContainerAsync(Spec("crownest/no-such-image", "true"), CancellationToken.None));
 
         Assert.Equal(HttpStatusCode.NotFound, exception.Status);
         Assert.Contains("No such image", exception.Message, StringComparison.Ordinal);
@@ -81,42 +99,26 @@ public sealed class EngineClientTests : IDisposable
 
     public void Dispose() => _engine.Dispose();
 
-    private async Task<string> CreateAsync(string command)
-    {
-        var name = $"crownest-test-{Guid.NewGuid():n}";
-        return (await _engine.CreateContainerAsync(name, Spec("crownest/base:latest", command), CancellationToken.None)).Id;
-    }
+    private async Task<string> CreateAsync(string command) =>
+        (await _engine.CreateContainerAsync(Spec("crownest/base:latest", command), CancellationToken.None)).ID;
 
-    private Task<IReadOnlyList<EngineContainer>> ListAsync() => _engine.ListContainersAsync(_label, CancellationToken.None);
+    private Task<IList<ContainerListResponse>> ListAsync() => _engine.ListContainersAsync(_label, CancellationToken.None);
 
-    private ContainerSpec Spec(string image, string command) => new()
+    private CreateContainerParameters Spec(string image, string command) => new()
     {
+        Name = $"crownest-test-{Guid.NewGuid():n}",
         Image = image,
         Entrypoint = ["/bin/sh", "-c"],
         Cmd = [command],
         User = "65534:65534",
-        Hostname = "test",
-        WorkingDir = "/",
         Labels = new Dictionary<string, string> { [_label.Split('=')[0]] = _label.Split('=')[1] },
         HostConfig = new()
         {
             NetworkMode = "none",
-            ReadonlyRootfs = true,
-            Binds = [],
-            Tmpfs = new Dictionary<string, string>(),
             Memory = 64 * 1024 * 1024,
-            MemorySwap = 64 * 1024 * 1024,
-            NanoCpus = 1_000_000_000,
-            PidsLimit = 32,
-            OomScoreAdj = 500,
             CapDrop = ["ALL"],
-            CapAdd = [],
             SecurityOpt = ["no-new-privileges"],
-            Dns = [],
-            LogConfig = new("none"),
-            IpcMode = "private",
-            CgroupnsMode = "private",
-            RestartPolicy = new("no"),
+            LogConfig = new() { Type = "none" },
         },
     };
 }

@@ -70,11 +70,11 @@ public sealed class LossTests(BackingServices backing)
         await node.PoolHoldsAsync(1);
         var before = Assert.Single(await node.Engine.ListContainersAsync(node.Node.State.ContainerLabel, CancellationToken.None));
 
-        await node.Engine.KillContainerAsync(before.Id, CancellationToken.None);
+        await node.Engine.KillContainerAsync(before.ID, CancellationToken.None);
 
         var (_, started) = await node.CreateAsync();
-        Assert.NotEqual(before.Id, started.ContainerId);
-        await Eventually.HoldsAsync(async () => !await TestNode.ContainerExistsAsync(before.Id), "the dead one is removed");
+        Assert.NotEqual(before.ID, started.ContainerId);
+        await Eventually.HoldsAsync(async () => !await TestNode.ContainerExistsAsync(before.ID), "the dead one is removed");
         await node.PoolHoldsAsync(1);
     }
 
@@ -84,13 +84,13 @@ public sealed class LossTests(BackingServices backing)
         await using var node = await TestNode.StartAsync(backing, ("WarmPoolSize:base", "1"));
         await node.PoolHoldsAsync(1);
         var hung = Assert.Single(await node.Engine.ListContainersAsync(node.Node.State.ContainerLabel, CancellationToken.None));
-        var pid = (await node.Engine.FindContainerAsync(hung.Id, CancellationToken.None))!.State.Pid;
+        var pid = (await node.Engine.FindContainerAsync(hung.ID, CancellationToken.None))!.State!.Pid;
         await Worker.Runtime.HostProgram.RunAsync("kill", ["-STOP", $"{pid}"], null, CancellationToken.None);
 
         var (_, started) = await node.CreateAsync();
 
-        Assert.NotEqual(hung.Id, started.ContainerId);
-        await Eventually.HoldsAsync(async () => !await TestNode.ContainerExistsAsync(hung.Id), "the hung one is removed");
+        Assert.NotEqual(hung.ID, started.ContainerId);
+        await Eventually.HoldsAsync(async () => !await TestNode.ContainerExistsAsync(hung.ID), "the hung one is removed");
     }
 
     [Fact]
@@ -123,7 +123,7 @@ public sealed class LossTests(BackingServices backing)
         Assert.Equal(SandboxStatus.Failed, (await node.RowAsync(orphan)).State);
         var (_, claimed) = await node.CreateAsync();
         Assert.True(claimed.Warm);
-        Assert.Contains(before, c => c.Id == claimed.ContainerId);
+        Assert.Contains(before, c => c.ID == claimed.ContainerId);
     }
 
     [Fact]
@@ -185,10 +185,10 @@ public sealed class LossTests(BackingServices backing)
         Directory.CreateDirectory(node.Node.State.SocketFolder(name));
         Directory.CreateDirectory(node.Node.State.SocketFolder("nothing"));
         var container = await node.Engine.CreateContainerAsync(
-            name, spec.Build(node.BaseImage, 1, 256, 700_999, name), CancellationToken.None);
-        await node.Engine.StartContainerAsync(container.Id, CancellationToken.None);
+            spec.Build(node.BaseImage, 1, 256, 700_999, name), CancellationToken.None);
+        await node.Engine.StartContainerAsync(container.ID, CancellationToken.None);
 
-        await Eventually.HoldsAsync(async () => !await TestNode.ContainerExistsAsync(container.Id), "the leftover is removed");
+        await Eventually.HoldsAsync(async () => !await TestNode.ContainerExistsAsync(container.ID), "the leftover is removed");
         await Eventually.HoldsAsync(() => Directory.GetDirectories(node.Node.State.Sockets).Length == 0, "its folders are removed");
     }
 

@@ -2,8 +2,8 @@ using System.Net;
 using CrowNest.Contracts;
 using CrowNest.Platform.Data;
 using CrowNest.Testing;
-using CrowNest.Worker.Runtime;
 using CrowNest.Worker.Templates;
+using Docker.DotNet.Models;
 using Xunit;
 
 namespace CrowNest.Worker.Tests.Templates;
@@ -21,7 +21,7 @@ public sealed class TemplateImageTests(BackingServices backing)
             ["crownest.network"] = "internet",
         };
 
-        var image = TemplateImage.From(new EngineImage("sha256:07f7446a85fea3cd5a79f75bf9b95aba", 1_795_314_848, labels));
+        var image = TemplateImage.From(Image(labels));
 
         Assert.Equal("tplv_python_node_07f7446a85fea3cd", image!.VersionId);
         Assert.True(Ids.IsValid(image.VersionId, Ids.TemplateVersion));
@@ -35,7 +35,7 @@ public sealed class TemplateImageTests(BackingServices backing)
     {
         var labels = slug is null ? null : new Dictionary<string, string> { ["crownest.template"] = slug };
 
-        Assert.Null(TemplateImage.From(new EngineImage("sha256:07f7446a85fea3cd5a79f75bf9b95aba", 0, labels)));
+        Assert.Null(TemplateImage.From(Image(labels)));
     }
 
     [Fact]
@@ -72,4 +72,11 @@ public sealed class TemplateImageTests(BackingServices backing)
         Assert.Equal(SandboxStatus.Failed, row.State);
         Assert.Contains("eng/images.sh", row.FailureMessage, StringComparison.Ordinal);
     }
+
+    private static ImagesListResponse Image(Dictionary<string, string>? labels) => new()
+    {
+        ID = "sha256:07f7446a85fea3cd5a79f75bf9b95aba",
+        Created = new DateTime(2026, 11, 22, 0, 0, 0, DateTimeKind.Utc),
+        Labels = labels!,
+    };
 }
