@@ -3,7 +3,7 @@ using CrowNest.AppHost;
 // The diagram of the system: which processes and backing services there are, who finds whom, who waits for whom.
 try
 {
-    var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions { Args = args, AllowUnsecuredTransport = true });
+    var builder = DistributedApplication.CreateBuilder(StackBuilder.OptionsOf(args));
     using var stack = builder.AddStack();
 
     var postgres = builder.AddPostgres("postgres", password: stack.Secret("postgres-password"), port: stack.Port("POSTGRES", 8790))

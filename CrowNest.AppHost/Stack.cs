@@ -45,6 +45,18 @@ internal sealed class Stack(IDistributedApplicationBuilder builder, string root,
 
 internal static class StackBuilder
 {
+    /// <summary>
+    /// Everything between the processes stays on this machine's loopback and sockets, so no certificate is needed, and none is missed; TLS is the
+    /// business of what stands in front.
+    /// </summary>
+    public static DistributedApplicationOptions OptionsOf(string[] args) => new()
+    {
+        Args = args,
+        AllowUnsecuredTransport = true,
+        TrustDeveloperCertificate = false,
+        DeveloperCertificateDefaultHttpsTerminationEnabled = false,
+    };
+
     /// <summary>Takes the state folder, and tells Aspire where its own dashboard listens.</summary>
     public static Stack AddStack(this IDistributedApplicationBuilder builder)
     {
