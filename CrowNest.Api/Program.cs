@@ -6,6 +6,7 @@ using CrowNest.Api.Http;
 using CrowNest.Api.Links;
 using CrowNest.Api.SignIn;
 using CrowNest.ServiceDefaults;
+using CrowNest.ServiceDefaults.Health;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults(Telemetry.Name).AddTransferMemory();

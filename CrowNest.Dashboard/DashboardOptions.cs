@@ -34,6 +34,9 @@ internal sealed class DashboardOptions
     [Required(AllowEmptyStrings = false)]
     public string AllowedHosts { get; set; } = "localhost;127.0.0.1;[::1]";
 
+    /// <summary>The API by the name under which service discovery knows it; it finds the host, and knows nothing of a path.</summary>
+    public Uri DiscoveredApiUrl => new($"https+http://api{new Uri(ApiUrl).AbsolutePath.TrimEnd('/')}/");
+
     public string ShownApiUrl => (string.IsNullOrWhiteSpace(PublicApiUrl) ? ApiUrl : PublicApiUrl).TrimEnd('/');
 
     public static void Bind(DashboardOptions options, IConfiguration configuration)

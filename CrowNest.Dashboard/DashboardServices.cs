@@ -1,6 +1,7 @@
 using CrowNest.Dashboard.Assets;
 using CrowNest.Dashboard.Sessions;
 using CrowNest.Dashboard.SignIn;
+using CrowNest.ServiceDefaults.Http;
 using Microsoft.AspNetCore.Authentication.Cookies;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.DataProtection;
@@ -73,10 +74,11 @@ internal static class DashboardServices
                 UseCookies = false,
                 AllowAutoRedirect = false,
                 PooledConnectionLifetime = TimeSpan.FromMinutes(5),
-            });
+            })
+            .AddSafeRetries();
         services.AddHttpClient<SessionIssuer>((provider, http) =>
         {
-            http.BaseAddress = new Uri(provider.GetRequiredService<IOptions<DashboardOptions>>().Value.ApiUrl.TrimEnd('/') + "/");
+            http.BaseAddress = provider.GetRequiredService<IOptions<DashboardOptions>>().Value.DiscoveredApiUrl;
             http.Timeout = TimeSpan.FromSeconds(10);
         });
         services.AddScoped<ApiSession>();

@@ -7,6 +7,7 @@ using CrowNest.Dashboard.Http;
 using CrowNest.Dashboard.Runs;
 using CrowNest.Dashboard.SignIn;
 using CrowNest.ServiceDefaults;
+using CrowNest.ServiceDefaults.Health;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults("CrowNest.Dashboard");

@@ -1,3 +1,4 @@
+using CrowNest.ServiceDefaults.Health;
 using CrowNest.ServiceDefaults.Logging;
 using CrowNest.ServiceDefaults.Telemetry;
 using CrowNest.ServiceDefaults.Transfers;
@@ -10,19 +11,23 @@ using Microsoft.Extensions.Hosting;
 
 namespace CrowNest.ServiceDefaults;
 
-/// <summary>What every CrowNest process has in common: console lines, telemetry, health, a bounded shutdown.</summary>
+/// <summary>What every CrowNest process has in common: console lines, telemetry, health, service discovery, a bounded shutdown.</summary>
 public static class ServiceDefaultsExtensions
 {
-    // Open streams would keep a stopping server for its whole timeout; whoever launches the process grants it 15 s.
-    private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(10);
+    // Nothing of ours waits that long: this ends open streams, and what waits for somebody who has gone away.
+    private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(5);
 
-    // What the frameworks tell about every request and query is in the traces. Any Logging:LogLevel setting overrides these.
+    // What the frameworks tell about every request and query is in the traces; what the loss of Redis means is told by who misses it,
+    // once and not with every attempt to connect. Any Logging:LogLevel setting overrides these.
     private static readonly Dictionary<string, string?> QuietFrameworks = new()
     {
         ["Logging:LogLevel:Default"] = "Information",
         ["Logging:LogLevel:Microsoft.AspNetCore"] = "Warning",
         ["Logging:LogLevel:Microsoft.EntityFrameworkCore"] = "Warning",
         ["Logging:LogLevel:Microsoft.Extensions.Diagnostics.HealthChecks"] = "Warning",
+        ["Logging:LogLevel:Npgsql"] = "Warning",
+        ["Logging:LogLevel:Polly"] = "Warning",
+        ["Logging:LogLevel:StackExchange.Redis"] = "Critical",
         ["Logging:LogLevel:System.Net.Http.HttpClient"] = "Warning",
     };
 
@@ -44,7 +49,9 @@ public static class ServiceDefaultsExtensions
         builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = QuietFrameworks });
         builder.AddConsoleLines();
         builder.AddTelemetry(serviceName);
-        builder.Services.AddHealthChecks();
+        builder.Services.AddDefaultHealthChecks();
+        builder.Services.AddServiceDiscovery();
+        builder.Services.ConfigureHttpClientDefaults(http => http.AddServiceDiscovery());
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownTimeout);
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
         return builder;

@@ -77,6 +77,7 @@ public abstract class LivePage : ComponentBase, IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(action);
         ActionError = null;
+        using var activity = DashboardTelemetry.StartAction();
         try
         {
             await action(await Session.ClientAsync());

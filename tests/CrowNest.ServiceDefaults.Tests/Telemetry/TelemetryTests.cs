@@ -1,19 +1,19 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using CrowNest.ServiceDefaults.Telemetry;
+using System.Net;
+using System.Net.Sockets;
 using CrowNest.Testing;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using OpenTelemetry.Trace;
 
 // Exporters hear every span of the process, those of other tests included.
 [assembly: CollectionBehavior(DisableTestParallelization = true)]
 
-namespace CrowNest.ServiceDefaults.Tests;
+namespace CrowNest.ServiceDefaults.Tests.Telemetry;
 
 public sealed partial class TelemetryTests
 {
@@ -33,11 +33,12 @@ public sealed partial class TelemetryTests
             ("OTEL_METRIC_EXPORT_INTERVAL", "50"),
             ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=nest"));
 
-        // Without a propagator the client makes no span of its own, which would name the path too.
-        using (var http = new HttpClient(new SocketsHttpHandler { ActivityHeadersPropagator = null }))
+        using (var http = Caller())
         {
-            await http.GetStringAsync(app.Urls.Single() + "/eggs/7");
-            await http.GetStringAsync(app.Urls.Single() + "/healthz");
+            await http.GetStringAsync(app.Url + "/eggs/7");
+            await http.GetStringAsync(app.Url + "/healthz");
+            await http.GetStringAsync(app.Url + "/health");
+            await http.GetStringAsync(app.Url + "/alive");
         }
 
         await Eventually.HoldsAsync(() => receiver.Has("/v1/traces", "lay eggs"), "our span arrives");
@@ -49,7 +50,10 @@ public sealed partial class TelemetryTests
         Assert.True(receiver.Has("/v1/logs", "req_1"), "The request id is sent with the record.");
         Assert.True(receiver.Has("/v1/traces", "CrowNest.Tests.Service"), "The service names itself.");
         Assert.True(receiver.Has("/v1/traces", "deployment.environment.name"), "OTEL_RESOURCE_ATTRIBUTES counts.");
+        Assert.True(receiver.Has("/v1/traces", "GET /eggs/{count:int}"), "The server's span is named by its route.");
         Assert.False(receiver.Has("/v1/traces", "/healthz"), "Health probes are not traced.");
+        Assert.False(receiver.Has("/v1/traces", "/health"), "Health probes are not traced.");
+        Assert.False(receiver.Has("/v1/traces", "/alive"), "Health probes are not traced.");
     }
 
     [Fact]
@@ -63,8 +67,8 @@ public sealed partial class TelemetryTests
             ("OTEL_BLRP_SCHEDULE_DELAY", "50"),
             ("OTEL_METRIC_EXPORT_INTERVAL", "50"));
 
-        using (var http = new HttpClient())
-            await http.GetStringAsync(app.Urls.Single() + "/eggs/8");
+        using (var http = Caller())
+            await http.GetStringAsync(app.Url + "/eggs/8");
 
         const string Collector = "/opentelemetry.proto.collector.";
         await Eventually.HoldsAsync(() => receiver.Has(Collector + "trace.v1.TraceService/Export", "lay eggs"), "the span arrives");
@@ -84,8 +88,8 @@ public sealed partial class TelemetryTests
             ("OTEL_BSP_SCHEDULE_DELAY", "600000"),
             ("OTEL_BLRP_SCHEDULE_DELAY", "600000"),
             ("OTEL_METRIC_EXPORT_INTERVAL", "600000"));
-        using (var http = new HttpClient())
-            await http.GetStringAsync(app.Urls.Single() + "/eggs/9");
+        using (var http = Caller())
+            await http.GetStringAsync(app.Url + "/eggs/9");
 
         await app.StopAsync();
         await app.DisposeAsync();
@@ -96,32 +100,83 @@ public sealed partial class TelemetryTests
     }
 
     [Fact]
-    public async Task Start_WithoutEndpoint_ExportsNothing()
+    public async Task Stop_CollectorNeverAnswers_IsNotHeldUp()
     {
-        await using var app = await StartServiceAsync();
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        await using var service = await StartServiceAsync(
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", $"http://{silent.LocalEndpoint}"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"));
+        using (var http = Caller())
+            await http.GetStringAsync(service.Url + "/eggs/10");
 
-        Assert.DoesNotContain(app.Services.GetServices<IHostedService>(), service => service is TelemetryExport);
+        var began = Stopwatch.GetTimestamp();
+        await service.StopAsync();
+        await service.DisposeAsync();
+
+        // Each of the three signals alone would wait five seconds.
+        Assert.InRange(Stopwatch.GetElapsedTime(began), TimeSpan.Zero, TimeSpan.FromSeconds(4));
     }
 
-    private static async Task<WebApplication> StartServiceAsync(params (string Name, string Value)[] settings)
+    [Fact]
+    public async Task Start_WithoutEndpoint_CollectsNothing()
     {
-        var builder = WebApplication.CreateBuilder();
-        builder.Configuration.AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Name, (string?)setting.Value)));
-        builder.WebHost.UseUrls("http://127.0.0.1:0");
-        builder.AddServiceDefaults("CrowNest.Tests.Service");
-        var app = builder.Build();
-        app.MapDefaultEndpoints();
-        app.MapGet("/eggs/{count:int}", (int count, ILogger<TelemetryTests> logger) =>
+        await using var service = await StartServiceAsync();
+
+        Assert.Null(service.Services.GetService<TracerProvider>());
+        Assert.Equal("true", service.Services.GetRequiredService<IConfiguration>()["Aspire:Npgsql:DisableTracing"]);
+        Assert.False(Activities.HasListeners());
+    }
+
+    [Fact]
+    public async Task Sampler_BackgroundCall_MakesNoTraceAndIsNotFollowed()
+    {
+        await using var receiver = await OtlpReceiver.StartAsync(HttpProtocols.Http1);
+        var service = await StartServiceAsync(("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.Url), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"));
+        using (var poll = Activities.StartActivity("poll", ActivityKind.Client))
+        using (Activities.StartActivity("poll's step"))
+            Assert.False(poll?.Recorded);
+        using (Activities.StartActivity("own work"))
+        using (Activities.StartActivity("call of own work", ActivityKind.Client))
+        {
+            // Both are to be sent.
+        }
+
+        await service.StopAsync();
+        await service.DisposeAsync();
+
+        Assert.True(receiver.Has("/v1/traces", "own work"));
+        Assert.True(receiver.Has("/v1/traces", "call of own work"));
+        Assert.False(receiver.Has("/v1/traces", "poll"));
+    }
+
+    [Fact]
+    public async Task Sampler_SetByTheEnvironment_IsTheOne()
+    {
+        await using var receiver = await OtlpReceiver.StartAsync(HttpProtocols.Http1);
+        await using var service = await StartServiceAsync(
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.Url), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"), ("OTEL_TRACES_SAMPLER", "always_on"));
+
+        using var poll = Activities.StartActivity("poll", ActivityKind.Client);
+
+        Assert.True(poll?.Recorded);
+    }
+
+    /// <summary>
+    /// Somebody outside: without a propagator it makes no span of its own, which in this process would be a background call, and what
+    /// follows from it would not be traced.
+    /// </summary>
+    private static HttpClient Caller() => new(new SocketsHttpHandler { ActivityHeadersPropagator = null });
+
+    private static Task<TestService> StartServiceAsync(params (string Name, string Value)[] settings) => TestService.StartAsync(
+        map: app => app.MapGet("/eggs/{count:int}", (int count, ILogger<TelemetryTests> logger) =>
         {
             using var scope = logger.BeginScope(new Dictionary<string, object> { ["crownest.request_id"] = "req_1" });
             using var activity = Activities.StartActivity("lay eggs");
             Eggs.Add(count);
             LogLaid(logger, count);
             return "ok";
-        });
-        await app.StartAsync();
-        return app;
-    }
+        }),
+        settings: settings);
 
     [LoggerMessage(1, LogLevel.Information, "laid {Count} eggs")]
     private static partial void LogLaid(ILogger logger, int count);

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 
-namespace CrowNest.ServiceDefaults.Tests;
+namespace CrowNest.ServiceDefaults.Tests.Logging;
 
 public sealed class LineFormatterTests
 {

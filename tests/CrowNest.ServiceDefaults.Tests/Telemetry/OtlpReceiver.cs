@@ -10,7 +10,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
-namespace CrowNest.ServiceDefaults.Tests;
+namespace CrowNest.ServiceDefaults.Tests.Telemetry;
 
 /// <summary>A collector that keeps what it is sent: OTLP over HTTP/1.1 (protobuf) or over gRPC.</summary>
 internal sealed class OtlpReceiver : IAsyncDisposable
