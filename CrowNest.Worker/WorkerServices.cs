@@ -4,6 +4,7 @@ using CrowNest.Platform.Fleet;
 using CrowNest.Platform.Objects;
 using CrowNest.Platform.Streams;
 using CrowNest.ServiceDefaults;
+using CrowNest.ServiceDefaults.Health;
 using CrowNest.Worker.Artifacts;
 using CrowNest.Worker.Commands;
 using CrowNest.Worker.Files;
@@ -33,6 +34,7 @@ internal static class WorkerServices
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton<WorkerRetries>();
         builder.AddCrowNestData();
+        builder.AddCrowNestRedis();
         builder.AddCrowNestStreams();
         builder.AddCrowNestObjects();
         services.AddSingleton<WorkerRegistry>();

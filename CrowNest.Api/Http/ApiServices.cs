@@ -33,7 +33,14 @@ internal static class ApiServices
         services.ConfigureHttpJsonOptions(json => CrowNestJson.Configure(json.SerializerOptions));
 
         builder.AddCrowNestData();
-        services.TryAddSingleton<RedisConnection>();
+        // For its health check: the data source tells the rest. Without retries, which a transaction that we begin could not have.
+        builder.EnrichNpgsqlDbContext<CrowNestDb>(settings =>
+        {
+            settings.DisableRetry = true;
+            settings.DisableTracing = true;
+            settings.DisableMetrics = true;
+        });
+        builder.AddCrowNestRedis();
         services.AddSingleton<WorkerStore>();
         services.AddSingleton<WorkerRegistry>();
 

@@ -84,9 +84,8 @@ internal sealed partial class TokenBuckets(
     private async Task<TimeSpan> TakeFromRedisAsync(string credentialId)
     {
         var database = await redis.GetDatabaseAsync();
-        // EVAL and not a cached script: a Redis that was restarted empty knows no hashes.
-        var wait = (long)await database.ExecuteAsync(
-            "EVAL", Script, 1, (RedisKey)$"crownest:rate:{credentialId}", _costMicroseconds, BurstMicroseconds);
+        var wait = (long)await database.ScriptEvaluateAsync(
+            Script, [$"crownest:rate:{credentialId}"], [_costMicroseconds, BurstMicroseconds]);
         return TimeSpan.FromMicroseconds(wait);
     }
 

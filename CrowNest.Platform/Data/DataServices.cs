@@ -1,6 +1,5 @@
 using CrowNest.Platform.WorkspaceRuns;
 using Microsoft.EntityFrameworkCore;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Npgsql;
@@ -12,19 +11,24 @@ public static class DataServices
     /// <summary>Name of the connection string, and of the database resource in the AppHost.</summary>
     public const string ConnectionName = "crownest";
 
-    /// <summary>Adds the data source, the stores and <see cref="CrowNestDb"/> (as a factory) from <c>ConnectionStrings:crownest</c>.</summary>
+    /// <summary>Name of the data source's health check, which Aspire's client integration adds.</summary>
+    public const string HealthCheckName = "PostgreSql";
+
+    /// <summary>
+    /// Adds the data source from <c>ConnectionStrings:crownest</c> through Aspire's client integration, with its health check, traces and
+    /// metrics, the stores, and <see cref="CrowNestDb"/> as a factory over the same connections.
+    /// </summary>
     public static IHostApplicationBuilder AddCrowNestData(this IHostApplicationBuilder builder)
     {
-        builder.Services.AddSingleton(services =>
+        builder.AddNpgsqlDataSource(ConnectionName, configureDataSourceBuilder: source =>
         {
-            var connectionString = services.GetRequiredService<IConfiguration>().GetConnectionString(ConnectionName)
-                ?? throw new InvalidOperationException($"ConnectionStrings__{ConnectionName} is not set.");
-            var source = new NpgsqlDataSourceBuilder(connectionString) { Name = "crownest" };
+            source.Name = ConnectionName;
             // A statement is prepared after a few uses: the hot path saves parse and plan. Requests fail fast when Postgres is away.
             source.ConnectionStringBuilder.MaxAutoPrepare = 64;
             source.ConnectionStringBuilder.Timeout = 5;
             source.ConnectionStringBuilder.CommandTimeout = 10;
-            return source.Build();
+            // A server that is silent is not asked for long to cancel what it does: a service that stops would wait for that.
+            source.ConnectionStringBuilder.CancellationTimeout = 500;
         });
         builder.Services.AddDbContextFactory<CrowNestDb>((services, options) => options.UseNpgsql(services.GetRequiredService<NpgsqlDataSource>()));
         builder.Services.AddSingleton<SandboxStore>();

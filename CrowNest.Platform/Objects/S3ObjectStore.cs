@@ -149,7 +149,14 @@ internal sealed partial class S3ObjectStore : IObjectStore, IDisposable
 
     private Task<PutObjectResponse> PutWholeAsync(string key, byte[] bytes, ObjectDigest digest, CancellationToken cancellationToken)
     {
-        var request = new PutObjectRequest { BucketName = _bucket, Key = key, InputStream = new MemoryStream(bytes, 0, (int)digest.Length) };
+        var request = new PutObjectRequest
+        {
+            BucketName = _bucket,
+            Key = key,
+            InputStream = new MemoryStream(bytes, 0, (int)digest.Length),
+            // The SDK would guess one from the key.
+            ContentType = "application/octet-stream",
+        };
         request.Metadata.Add("sha256", digest.Sha256);
         return _client.PutObjectAsync(request, cancellationToken);
     }

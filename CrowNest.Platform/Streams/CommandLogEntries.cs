@@ -2,72 +2,64 @@ using StackExchange.Redis;
 
 namespace CrowNest.Platform.Streams;
 
-/// <summary>Reads entries of a command's stream.</summary>
+/// <summary>The entries of a command's stream.</summary>
 internal static class CommandLogEntries
 {
+    private static readonly RedisValue Stream = "s";
+    private static readonly RedisValue CreatedAt = "t";
+    private static readonly RedisValue Payload = "d";
+    private static readonly NameValueEntry[] End = [new("end", 1)];
+
     /// <param name="HasEnded">The mark of the end follows the last record.</param>
     public readonly record struct Batch(List<LogRecord> Records, bool HasEnded);
 
-    /// <summary>Records after <paramref name="afterSeq"/>.</summary>
-    public static async Task<Batch> ReadAsync(IDatabase database, string commandId, long afterSeq, int limit)
+    /// <summary>The entry of a record, or the mark of the end after the last one.</summary>
+    public readonly record struct Addition(string Id, NameValueEntry[] Fields)
     {
-        var result = await database.ExecuteAsync(
-            "XRANGE", CommandLogKey.Stream(commandId), CommandLogKey.EndMark(afterSeq), "+", "COUNT", limit);
-        return Parse(result);
+        public static Addition Of(LogRecord record) => new(
+            CommandLogKey.Entry(record.Seq),
+            [new(Stream, (int)record.Stream), new(CreatedAt, record.CreatedAt), new(Payload, record.Payload)]);
+
+        public static Addition EndAfter(long lastSeq) => new(CommandLogKey.EndMark(lastSeq), End);
     }
+
+    /// <summary>Records after <paramref name="afterSeq"/>.</summary>
+    public static async Task<Batch> ReadAsync(IDatabase database, string commandId, long afterSeq, int limit) =>
+        Parse(await database.StreamRangeAsync(CommandLogKey.Stream(commandId), CommandLogKey.EndMark(afterSeq), count: limit));
 
     public static async Task<LogRange> ReadRangeAsync(IDatabase database, string commandId)
     {
         var key = CommandLogKey.Stream(commandId);
-        var first = database.ExecuteAsync("XRANGE", key, "-", "+", "COUNT", 1);
-        var last = database.ExecuteAsync("XREVRANGE", key, "+", "-", "COUNT", 2);
+        var first = database.StreamRangeAsync(key, count: 1);
+        // The last but one where the last is the mark of the end.
+        var last = database.StreamRangeAsync(key, count: 2, messageOrder: Order.Descending);
         var oldest = Parse(await first).Records;
         var latest = Parse(await last).Records;
         return oldest.Count == 0 || latest.Count == 0 ? default : new LogRange(oldest[0].Seq, latest[0].Seq);
     }
 
-    private static Batch Parse(RedisResult result)
+    private static Batch Parse(StreamEntry[] entries)
     {
-        var entries = (RedisResult[])result!;
         var records = new List<LogRecord>(entries.Length);
         var ended = false;
         foreach (var entry in entries)
         {
-            var parts = (RedisResult[])entry!;
-            var (seq, isEnd) = CommandLogKey.Parse((string)parts[0]!);
+            var (seq, isEnd) = CommandLogKey.Parse(entry.Id!);
             if (isEnd)
             {
                 ended = true;
                 continue;
             }
 
-            records.Add(ParseRecord(seq, (RedisResult[])parts[1]!));
+            records.Add(new LogRecord
+            {
+                Seq = seq,
+                Stream = (byte)(int)entry[Stream],
+                CreatedAt = (long)entry[CreatedAt],
+                Payload = entry[Payload],
+            });
         }
 
         return new Batch(records, ended);
-    }
-
-    private static LogRecord ParseRecord(long seq, RedisResult[] fields)
-    {
-        byte stream = LogRecord.Stdout;
-        var createdAt = 0L;
-        byte[] payload = [];
-        for (var i = 0; i + 1 < fields.Length; i += 2)
-        {
-            switch ((string)fields[i]!)
-            {
-                case "s":
-                    stream = (byte)(int)fields[i + 1];
-                    break;
-                case "t":
-                    createdAt = (long)fields[i + 1];
-                    break;
-                case "d":
-                    payload = (byte[])fields[i + 1]!;
-                    break;
-            }
-        }
-
-        return new LogRecord { Seq = seq, Stream = stream, CreatedAt = createdAt, Payload = payload };
     }
 }

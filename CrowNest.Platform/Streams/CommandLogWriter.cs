@@ -1,11 +1,10 @@
-using System.Runtime.InteropServices;
 using StackExchange.Redis;
 
 namespace CrowNest.Platform.Streams;
 
 /// <summary>
-/// Writes commands' output to Redis (docs/protocols.md 4). Every append may be repeated: Redis refuses an id that it has, and that counts
-/// as done. Redis being away shows as <see cref="RedisException"/> or <see cref="TimeoutException"/>.
+/// Writes commands' output to Redis (docs/protocols.md 4). Every append may be repeated: Redis refuses an id that its stream is past, and that
+/// counts as done. Redis being away shows as <see cref="RedisException"/> or <see cref="TimeoutException"/>.
 /// </summary>
 public sealed class CommandLogWriter(RedisConnection redis)
 {
@@ -32,10 +31,7 @@ public sealed class CommandLogWriter(RedisConnection redis)
         var appends = new Task[records.Count];
         for (var i = 0; i < appends.Length; i++)
         {
-            var record = records[i];
-            appends[i] = AppendOneAsync(
-                transaction, key, CommandLogKey.Entry(record.Seq), "s", (int)record.Stream, "t", record.CreatedAt, "d",
-                Bytes(record.Payload));
+            appends[i] = AppendOneAsync(transaction, database, key, CommandLogEntries.Addition.Of(records[i]));
         }
 
         var written = transaction.ExecuteAsync();
@@ -57,7 +53,7 @@ public sealed class CommandLogWriter(RedisConnection redis)
     {
         var database = await DatabaseAsync();
         var key = CommandLogKey.Stream(commandId);
-        var mark = AppendOneAsync(database, key, CommandLogKey.EndMark(lastSeq), "end", 1);
+        var mark = AppendOneAsync(database, database, key, CommandLogEntries.Addition.EndAfter(lastSeq));
         var expire = expiry is { } after ? database.KeyExpireAsync(key, after) : Task.CompletedTask;
         var woken = database.PublishAsync(CommandLogKey.Channel(commandId), WakeUp);
         await Task.WhenAll(mark, expire, woken).WaitAsync(AnswerTimeout);
@@ -67,7 +63,7 @@ public sealed class CommandLogWriter(RedisConnection redis)
     public async Task TrimAsync(string commandId, long oldestSeq)
     {
         var database = await DatabaseAsync();
-        await database.ExecuteAsync("XTRIM", CommandLogKey.Stream(commandId), "MINID", CommandLogKey.Entry(oldestSeq))
+        await database.StreamTrimByMinIdAsync(CommandLogKey.Stream(commandId), CommandLogKey.Entry(oldestSeq))
             .WaitAsync(AnswerTimeout);
     }
 
@@ -87,9 +83,6 @@ public sealed class CommandLogWriter(RedisConnection redis)
     public async Task<LogRange> ReadRangeAsync(string commandId) =>
         await CommandLogEntries.ReadRangeAsync(await DatabaseAsync(), commandId).WaitAsync(AnswerTimeout);
 
-    private static byte[] Bytes(ReadOnlyMemory<byte> payload) =>
-        MemoryMarshal.TryGetArray(payload, out var part) && part.Array!.Length == part.Count ? part.Array : payload.ToArray();
-
     private async Task<IDatabase> DatabaseAsync()
     {
         var connection = await redis.GetAsync().WaitAsync(AnswerTimeout);
@@ -101,15 +94,26 @@ public sealed class CommandLogWriter(RedisConnection redis)
         return connection.GetDatabase();
     }
 
-    private static async Task AppendOneAsync(IDatabaseAsync database, RedisKey key, string id, params object[] fields)
+    /// <param name="batch">What the entry is sent with.</param>
+    private static async Task AppendOneAsync(
+        IDatabaseAsync batch, IDatabaseAsync database, RedisKey key, CommandLogEntries.Addition addition)
     {
         try
         {
-            await database.ExecuteAsync("XADD", [key, id, .. fields]);
+            await batch.StreamAddAsync(key, addition.Fields, new StreamAddOptions { MessageId = addition.Id });
         }
-        catch (RedisServerException exception) when (exception.Message.Contains("equal or smaller", StringComparison.Ordinal))
+        catch (RedisServerException)
         {
-            // Redis has this entry, or a later one: it was written before.
+            // Redis refuses an id at or below its stream's last one with an error that has no code. The stream itself tells whether
+            // it was that: then the entry was written before.
+            if (!await IsPastAsync(database, key, addition.Id))
+            {
+                throw;
+            }
         }
     }
+
+    private static async Task<bool> IsPastAsync(IDatabaseAsync database, RedisKey key, string id) =>
+        await database.KeyExistsAsync(key)
+        && CommandLogKey.Parse((await database.StreamInfoAsync(key)).LastGeneratedId!).CompareTo(CommandLogKey.Parse(id)) >= 0;
 }

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using StackExchange.Redis;
 
 namespace CrowNest.Platform.Streams;
@@ -10,6 +9,7 @@ namespace CrowNest.Platform.Streams;
 public sealed class RunJobs(RedisConnection redis) : IDisposable
 {
     private const string Group = "workers";
+    private const string Run = "run";
     private const string All = "crownest:runs";
 
     /// <summary>Entries of a stream that nobody reads; more runs than that are found in Postgres.</summary>
@@ -22,7 +22,6 @@ public sealed class RunJobs(RedisConnection redis) : IDisposable
     private static readonly byte[] WakeUp = [1];
 
     private readonly WakeUps _wakeUps = new(redis);
-    private readonly ConcurrentDictionary<string, bool> _knownGroups = new();
 
     /// <summary>Says that a run waits for a worker.</summary>
     /// <param name="workerId">The only one that can take it, because a sandbox of its is to be used; null: any.</param>
@@ -30,7 +29,7 @@ public sealed class RunJobs(RedisConnection redis) : IDisposable
     {
         var database = await DatabaseAsync();
         var stream = Stream(workerId);
-        var added = database.ExecuteAsync("XADD", stream, "MAXLEN", "~", MaxLength, "*", "run", runId);
+        var added = database.StreamAddAsync(stream, Run, runId, new StreamAddOptions { MaxLength = MaxLength, Approximate = true });
         var expiry = workerId is null ? Task.CompletedTask : database.KeyExpireAsync(stream, NodeStreamExpiry);
         // Sent behind the entry on the same connection, so that who is woken finds it.
         var woken = database.PublishAsync(Channel, WakeUp);
@@ -48,13 +47,9 @@ public sealed class RunJobs(RedisConnection redis) : IDisposable
         {
             if (jobs.Count < limit)
             {
-                var answer = await ExecuteAsync(
-                    stream, "XREADGROUP", "GROUP", Group, workerId, "COUNT", limit - jobs.Count, "STREAMS", stream, ">");
-                if (!answer.IsNull)
-                {
-                    // [[stream, [[id, [field, value, …]], …]]]
-                    Add(jobs, stream, ((RedisResult[])((RedisResult[])answer!)[0]!)[1]);
-                }
+                var count = limit - jobs.Count;
+                Add(jobs, stream, await InGroupAsync(
+                    stream, database => database.StreamReadGroupAsync(stream, Group, workerId, StreamPosition.NewMessages, count)));
             }
         }
 
@@ -71,9 +66,10 @@ public sealed class RunJobs(RedisConnection redis) : IDisposable
         {
             if (jobs.Count < limit)
             {
-                var answer = await ExecuteAsync(
-                    stream, "XAUTOCLAIM", stream, Group, workerId, (long)idle.TotalMilliseconds, "0-0", "COUNT", limit - jobs.Count);
-                Add(jobs, stream, ((RedisResult[])answer!)[1]);
+                var count = limit - jobs.Count;
+                var claimed = await InGroupAsync(stream, database => database.StreamAutoClaimAsync(
+                    stream, Group, workerId, (long)idle.TotalMilliseconds, StreamPosition.Beginning, count));
+                Add(jobs, stream, claimed.ClaimedEntries);
             }
         }
 
@@ -85,8 +81,8 @@ public sealed class RunJobs(RedisConnection redis) : IDisposable
     {
         ArgumentNullException.ThrowIfNull(job);
         var database = await DatabaseAsync();
-        var acknowledged = database.ExecuteAsync("XACK", job.Stream, Group, job.EntryId);
-        var removed = database.ExecuteAsync("XDEL", job.Stream, job.EntryId);
+        var acknowledged = database.StreamAcknowledgeAsync(job.Stream, Group, job.EntryId);
+        var removed = database.StreamDeleteAsync(job.Stream, [job.EntryId]);
         await Task.WhenAll(acknowledged, removed).WaitAsync(AnswerTimeout);
     }
 
@@ -98,55 +94,59 @@ public sealed class RunJobs(RedisConnection redis) : IDisposable
 
     private static string Stream(string? workerId) => workerId is null ? All : $"{All}:{workerId}";
 
-    private static void Add(List<RunJob> jobs, string stream, RedisResult entries)
+    private static void Add(List<RunJob> jobs, string stream, StreamEntry[] entries)
     {
-        foreach (var entry in (RedisResult[])entries!)
+        foreach (var entry in entries)
         {
             // Redis before 7 gives nothing for an entry that was removed, or no fields.
-            if (entry.IsNull || (RedisResult[])entry! is not [var id, { IsNull: false } fields])
+            if (!entry.IsNull && (string?)entry[Run] is { } runId)
             {
-                continue;
-            }
-
-            if ((string[])fields! is ["run", var runId])
-            {
-                jobs.Add(new RunJob(runId, stream, (string)id!));
+                jobs.Add(new RunJob(runId, stream, entry.Id!));
             }
         }
     }
 
-    private async Task<RedisResult> ExecuteAsync(string stream, string command, params object[] arguments)
+    /// <summary>
+    /// Redis has no group, nor the stream, before the first job, after it came back empty, and when the stream had expired. It says so by an
+    /// error whose kind the client does not tell: after any refusal the group is seen to, and whatever else it was refuses again.
+    /// </summary>
+    private async Task<T> InGroupAsync<T>(string stream, Func<IDatabase, Task<T>> ask)
     {
         var database = await DatabaseAsync();
-        if (!_knownGroups.ContainsKey(stream))
-        {
-            await CreateGroupAsync(database, stream);
-            _knownGroups.TryAdd(stream, true);
-        }
-
         try
         {
-            return await database.ExecuteAsync(command, arguments).WaitAsync(AnswerTimeout);
+            return await ask(database).WaitAsync(AnswerTimeout);
         }
-        catch (RedisServerException exception) when (exception.Message.StartsWith("NOGROUP", StringComparison.Ordinal))
+        catch (RedisServerException)
         {
-            // Redis came back empty, or the stream had expired.
-            await CreateGroupAsync(database, stream);
-            return await database.ExecuteAsync(command, arguments).WaitAsync(AnswerTimeout);
+            await EnsureGroupAsync(database, stream).WaitAsync(AnswerTimeout);
+            return await ask(database).WaitAsync(AnswerTimeout);
         }
     }
 
-    private static async Task CreateGroupAsync(IDatabase database, string stream)
+    private static async Task EnsureGroupAsync(IDatabase database, string stream)
     {
+        if (await HasGroupAsync(database, stream))
+        {
+            return;
+        }
+
         try
         {
-            await database.ExecuteAsync("XGROUP", "CREATE", stream, Group, "0", "MKSTREAM").WaitAsync(AnswerTimeout);
+            await database.StreamCreateConsumerGroupAsync(stream, Group, StreamPosition.Beginning, createStream: true);
         }
-        catch (RedisServerException exception) when (exception.Message.StartsWith("BUSYGROUP", StringComparison.Ordinal))
+        catch (RedisServerException)
         {
-            // It is there.
+            // Another worker may have been quicker.
+            if (!await HasGroupAsync(database, stream))
+            {
+                throw;
+            }
         }
     }
+
+    private static async Task<bool> HasGroupAsync(IDatabase database, string stream) =>
+        await database.KeyExistsAsync(stream) && (await database.StreamGroupInfoAsync(stream)).Any(group => group.Name == Group);
 
     private async Task<IDatabase> DatabaseAsync() => (await redis.GetAsync().WaitAsync(AnswerTimeout)).GetDatabase();
 }

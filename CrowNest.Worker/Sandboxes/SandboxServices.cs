@@ -1,8 +1,11 @@
+using CrowNest.Platform.Data;
+using CrowNest.ServiceDefaults.Health;
 using CrowNest.Worker.Fleet;
 using CrowNest.Worker.Http;
 using CrowNest.Worker.Network;
 using CrowNest.Worker.Runtime;
 using CrowNest.Worker.Templates;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace CrowNest.Worker.Sandboxes;
 
@@ -35,7 +38,9 @@ internal static class SandboxServices
         services.AddHostedService<ContainerWatch>();
         services.AddHostedService<TemplateScan>();
         services.AddHostedService<WarmPoolRefill>();
-        services.AddHealthChecks().AddCheck<EngineHealth>("engine").AddCheck<DatabaseHealth>("database");
+        services.AddHealthChecks().AddCheck<EngineHealth>("engine", tags: [HealthTags.Serving]);
+        services.PostConfigure<HealthCheckServiceOptions>(
+            health => health.Registrations.Single(check => check.Name == DataServices.HealthCheckName).Tags.Add(HealthTags.Serving));
         return services;
     }
 

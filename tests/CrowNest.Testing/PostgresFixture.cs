@@ -52,6 +52,10 @@ public sealed class PostgresFixture : IAsyncLifetime
         return ConnectionString(name);
     }
 
+    /// <summary>The same database by the server's unix socket.</summary>
+    public string OverSocket(string connectionString) =>
+        new NpgsqlConnectionStringBuilder(connectionString) { Host = _directory }.ConnectionString;
+
     public Task DisposeAsync()
     {
         NpgsqlConnection.ClearAllPools();

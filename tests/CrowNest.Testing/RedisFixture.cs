@@ -6,11 +6,17 @@ namespace CrowNest.Testing;
 public sealed class RedisFixture : IAsyncLifetime
 {
     private readonly string _directory = Path.Combine(Path.GetTempPath(), $"crownest-test-redis-{Guid.NewGuid():n}");
-    private readonly int _port = FreePort.Next();
     private ServerProcess? _server;
 
+    public int Port { get; } = FreePort.Next();
+
     /// <summary>StackExchange.Redis form.</summary>
-    public string ConnectionString => $"127.0.0.1:{_port}";
+    public string ConnectionString => $"127.0.0.1:{Port}";
+
+    /// <summary>The same server by its unix socket.</summary>
+    public string SocketConnectionString => $"!{Socket}";
+
+    private string Socket => Path.Combine(_directory, "redis.sock");
 
     public async Task InitializeAsync()
     {
@@ -24,7 +30,8 @@ public sealed class RedisFixture : IAsyncLifetime
     public async Task StartAsync()
     {
         _server = ServerProcess.Start(
-            "redis-server", "--bind", "127.0.0.1", "--port", $"{_port}", "--dir", _directory, "--save", "", "--appendonly", "no");
+            "redis-server", "--bind", "127.0.0.1", "--port", $"{Port}", "--dir", _directory, "--save", "", "--appendonly", "no",
+            "--unixsocket", Socket);
         await Eventually.HoldsAsync(() => _server.Output.Contains("Ready to accept connections", StringComparison.Ordinal), "Redis answers");
     }
 

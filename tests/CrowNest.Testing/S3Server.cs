@@ -22,9 +22,22 @@ public static class S3Server
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class S3FactAttribute : FactAttribute
 {
+    internal const string Reason = "There is no S3 server; ./test.sh starts one.";
+
     public S3FactAttribute()
     {
         if (!S3Server.IsThere && !S3Server.IsDemanded)
-            Skip = "There is no S3 server; ./test.sh starts one.";
+            Skip = Reason;
+    }
+}
+
+/// <inheritdoc cref="S3FactAttribute"/>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class S3TheoryAttribute : TheoryAttribute
+{
+    public S3TheoryAttribute()
+    {
+        if (!S3Server.IsThere && !S3Server.IsDemanded)
+            Skip = S3FactAttribute.Reason;
     }
 }

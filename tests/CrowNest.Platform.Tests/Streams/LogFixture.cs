@@ -5,7 +5,6 @@ using CrowNest.Platform.Objects;
 using CrowNest.Platform.Streams;
 using CrowNest.Platform.Tests.Data;
 using CrowNest.Testing;
-using Microsoft.Extensions.Configuration;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Streams;
@@ -34,10 +33,7 @@ public sealed class LogFixture : IAsyncLifetime
         Reader = NewReader(_reading);
     }
 
-    public RedisConnection Connect() => new(new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?>
-    {
-        ["ConnectionStrings:redis"] = Redis.ConnectionString,
-    }).Build());
+    public RedisConnection Connect() => RedisConnections.Open(Redis.ConnectionString);
 
     internal CommandLogReader NewReader(RedisConnection redis) => new(redis, Objects, Commands, TimeProvider.System)
     {

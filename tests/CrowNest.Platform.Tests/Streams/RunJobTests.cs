@@ -1,6 +1,5 @@
 using CrowNest.Platform.Streams;
 using CrowNest.Testing;
-using Microsoft.Extensions.Configuration;
 using StackExchange.Redis;
 using Xunit;
 
@@ -10,8 +9,7 @@ namespace CrowNest.Platform.Tests.Streams;
 public sealed class RunJobTests(RedisFixture redis) : IClassFixture<RedisFixture>, IAsyncLifetime
 {
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(10);
-    private readonly RedisConnection _connection = new(new ConfigurationBuilder().AddInMemoryCollection(
-        new Dictionary<string, string?> { ["ConnectionStrings:redis"] = redis.ConnectionString }).Build());
+    private readonly RedisConnection _connection = RedisConnections.Open(redis.ConnectionString);
 
     [Fact]
     public async Task ReadAsync_ByManyWorkers_GivesEveryJobToOne()
