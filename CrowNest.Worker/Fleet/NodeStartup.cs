@@ -14,6 +14,9 @@ internal sealed partial class NodeStartup(
     LiveSandboxes live, SandboxContainers containers, SandboxNetwork network, WorkerRetries retries, ILogger<NodeStartup> logger)
     : IHostedService
 {
+    /// <summary>A database that has gone away before the worker keeps it no longer.</summary>
+    private static readonly TimeSpan RetirePatience = TimeSpan.FromSeconds(1);
+
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         LogStarting(node.Id, node.State.DeploymentId, node.State.Path);
@@ -25,6 +28,7 @@ internal sealed partial class NodeStartup(
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {
+        await RetireAsync(cancellationToken);
         try
         {
             var warm = pool.TakeOthers(new HashSet<string>());
@@ -34,8 +38,6 @@ internal sealed partial class NodeStartup(
             {
                 await network.RemoveAsync(cancellationToken);
             }
-
-            await heartbeat.RetireAsync(cancellationToken);
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
@@ -43,8 +45,26 @@ internal sealed partial class NodeStartup(
         }
     }
 
+    /// <summary>First of all: what the lease says must be right, whatever becomes of the rest of the stop.</summary>
+    private async Task RetireAsync(CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(RetirePatience);
+        try
+        {
+            await heartbeat.RetireAsync(limit.Token).WaitAsync(limit.Token);
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            LogNotRetired(exception);
+        }
+    }
+
     [LoggerMessage(5021, LogLevel.Information, "Worker {WorkerId} of deployment {DeploymentId}, state in {Path}")]
     private partial void LogStarting(string workerId, string deploymentId, string path);
+
+    [LoggerMessage(5024, LogLevel.Warning, "The lease could not be set for the stop: it lapses, and this node's sandboxes with it")]
+    private partial void LogNotRetired(Exception exception);
 
     [LoggerMessage(5023, LogLevel.Error, "The stop left something behind; the next start or --cleanup takes it away")]
     private partial void LogStopFailed(Exception exception);

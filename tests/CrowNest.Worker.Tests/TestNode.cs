@@ -49,6 +49,7 @@ internal sealed class TestNode : IAsyncDisposable
     public NpgsqlDataSource Database { get; }
     public SandboxStore Sandboxes { get; }
     public TcpRelay? Relay { get; private set; }
+    public TcpRelay? RedisRelay { get; private set; }
     public HttpClient Http => _http ?? throw new InvalidOperationException("The node is not running.");
     public Node Node => Get<Node>();
     public EngineClient Engine => Get<EngineClient>();
@@ -66,13 +67,16 @@ internal sealed class TestNode : IAsyncDisposable
     public static Task<TestNode> StartAsync(BackingServices backing, params (string Key, string Value)[] settings) =>
         StartAsync(backing, relayed: false, settings);
 
-    /// <param name="relayed">The node reaches its database through <see cref="Relay"/>; the test itself directly.</param>
+    /// <param name="relayed">
+    /// The node reaches its database through <see cref="Relay"/> and Redis through <see cref="RedisRelay"/>; the test itself directly.
+    /// </param>
     public static async Task<TestNode> StartAsync(BackingServices backing, bool relayed, params (string Key, string Value)[] settings)
     {
         var node = new TestNode(backing, await backing.Postgres.CreateDatabaseAsync(), Settings(settings), objectsDirectory: null);
         if (relayed)
         {
             node.Relay = new TcpRelay(new NpgsqlConnectionStringBuilder(node._connectionString).Port);
+            node.RedisRelay = new TcpRelay(backing.Redis.Port);
         }
 
         await node.AddTenantAsync();
@@ -125,7 +129,7 @@ internal sealed class TestNode : IAsyncDisposable
             ["ConnectionStrings:crownest"] = Relay is null
                 ? _connectionString
                 : new NpgsqlConnectionStringBuilder(_connectionString) { Port = Relay.Port }.ConnectionString,
-            ["ConnectionStrings:redis"] = _backing.Redis.ConnectionString,
+            ["ConnectionStrings:redis"] = RedisRelay is null ? _backing.Redis.ConnectionString : $"127.0.0.1:{RedisRelay.Port}",
             ["Worker:ListenUrl"] = url,
             ["Objects:Driver"] = "folder",
             ["Objects:Directory"] = ObjectsDirectory,
@@ -278,6 +282,7 @@ internal sealed class TestNode : IAsyncDisposable
         using var output = new StringWriter();
         var exitCode = await NodeCleanup.RunAsync(configuration, output, CancellationToken.None);
         Relay?.Dispose();
+        RedisRelay?.Dispose();
         await Database.DisposeAsync();
         Assert(exitCode == 0, output.ToString());
         Directory.Delete(_stateDirectory, recursive: true);

@@ -8,7 +8,6 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Primitives;
 using Npgsql;
@@ -30,8 +29,7 @@ internal sealed class TestWorker : IAsyncDisposable
     private TestWorker(string connectionString, string redis, string objectsDirectory)
     {
         _database = NpgsqlDataSource.Create(connectionString);
-        _redis = new RedisConnection(
-            new ConfigurationBuilder().AddInMemoryCollection([new("ConnectionStrings:redis", redis)]).Build());
+        _redis = RedisConnections.Open(redis);
         Sandboxes = new SandboxStore(_database);
         Commands = new CommandStore(_database);
         Writer = new CommandLogWriter(_redis);

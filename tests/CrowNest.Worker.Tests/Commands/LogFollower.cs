@@ -29,7 +29,7 @@ internal sealed class LogFollower : IAsyncDisposable
             ["ConnectionStrings:redis"] = backing.Redis.ConnectionString,
             ["Objects:Directory"] = node.ObjectsDirectory,
         });
-        builder.AddCrowNestData().AddCrowNestStreams().AddCrowNestObjects();
+        builder.AddCrowNestData().AddCrowNestRedis().AddCrowNestStreams().AddCrowNestObjects();
         _host = builder.Build();
         _reader = _host.Services.GetRequiredService<ICommandLogReader>();
         _commands = _host.Services.GetRequiredService<CommandStore>();

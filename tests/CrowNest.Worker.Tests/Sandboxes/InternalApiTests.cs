@@ -4,7 +4,6 @@ using CrowNest.Contracts;
 using CrowNest.Platform.Fleet;
 using CrowNest.Platform.Streams;
 using CrowNest.Testing;
-using Microsoft.Extensions.Configuration;
 using Xunit;
 
 namespace CrowNest.Worker.Tests.Sandboxes;
@@ -78,7 +77,5 @@ public sealed class InternalApiTests(BackingServices backing)
         Assert.Empty(await new WorkerRegistry(redis).ReadAsync([workerId]));
     }
 
-    private RedisConnection OpenRedis() => new(
-        new ConfigurationBuilder().AddInMemoryCollection(
-            new Dictionary<string, string?> { ["ConnectionStrings:redis"] = backing.Redis.ConnectionString }).Build());
+    private RedisConnection OpenRedis() => RedisConnections.Open(backing.Redis.ConnectionString);
 }
