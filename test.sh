@@ -4,11 +4,13 @@ set -euo pipefail
 
 usage() {
   cat << 'USAGE'
-usage: ./test.sh [--project NAME]... [--filter EXPRESSION] [--no-s3] [--skip-setup] [--keep]
+usage: ./test.sh [--fast] [--project NAME]... [--filter EXPRESSION] [--no-s3] [--skip-setup] [--keep]
 
-Runs every test project, two at a time, then the checks of the template images and of up.sh and down.sh. The last
-line is "N passed, N failed"; the exit code is 0 when nothing failed and something passed.
+Runs every test project and the checks of the template images, two at a time, then those that want the machine to
+themselves: end to end, up.sh and down.sh. The last line is "N passed, N failed"; the exit code is 0 when nothing
+failed and something passed.
 
+  --fast               only tests without containers and browsers: no end to end, no S3 server, no templates, no stack
   --project NAME       only this test project: CrowNest.Api.Tests, Api.Tests or api; also "templates" and "stack"
   --filter EXPRESSION  only these tests, in the words of "dotnet test --filter"; leaves out templates and stack
   --no-s3              without the S3 server that eng/s3.sh starts: object storage is tested on folders only
@@ -19,7 +21,7 @@ Results and logs are in artifacts/test-results. Ports and state folder are the r
 USAGE
 }
 
-projects=() filter='' setup=true keep=false s3=true
+projects=() filter='' setup=true keep=false s3=true fast=false
 while (($# > 0)); do
   case $1 in
     --project | --filter)
@@ -27,6 +29,7 @@ while (($# > 0)); do
       if [[ $1 == --project ]]; then projects+=("$2"); else filter=$2; fi
       shift
       ;;
+    --fast) fast=true s3=false ;;
     --no-s3) s3=false ;;
     --skip-setup) setup=false ;;
     --keep) keep=true ;;
@@ -102,17 +105,18 @@ clean_up() {
   done < <(as_root find "$work" -xdev -name deployment-id -not -path "$work/left/*")
 }
 
-beside=''
+# Runs under way: process id of the subshell, and what it runs.
+declare -A under_way=()
 on_exit() {
   local code=$?
   trap - EXIT
   # Not TERM: children would inherit that they ignore it.
   trap '' INT HUP
   trap : TERM
-  # It would start the next project when the one that it runs is ended.
-  [[ -z $beside ]] || kill -KILL "$beside" 2> /dev/null || true
+  # They would report as failed what is ended now.
+  ((${#under_way[@]} == 0)) || kill -KILL "${!under_way[@]}" 2> /dev/null || true
   clean_up > "$results/clean-up.log" 2>&1 || true
-  $keep || as_root rm -rf --one-file-system "$work"
+  $keep || as_root rm -rf --one-file-system "$work" "/dev/shm/$CROWNEST_TEST_RUN"-*
   exit "$code"
 }
 trap on_exit EXIT
@@ -130,15 +134,15 @@ wanted() {
   return 1
 }
 
-# Fast ones first; the end-to-end tests want the machine to themselves and come last.
-mapfile -t all < <(grep -l 'Microsoft.NET.Test.Sdk' "$root"/tests/*/*.csproj | xargs -n 1 basename -s .csproj \
-  | awk '{ print ($0 ~ /EndToEnd/ ? 2 : 1), $0 }' | sort | cut -d' ' -f2)
+# Those that take longest first, so that none is left alone at the end.
+mapfile -t all < <(for project in "$root"/tests/*.{Tests,EndToEnd}/*.csproj; do basename -s .csproj "$project"; done \
+  | awk '{ print ($0 ~ /Worker/ ? 1 : $0 ~ /Api/ ? 2 : $0 ~ /Dashboard|Agent/ ? 3 : 4), $0 }' | sort | cut -d' ' -f2)
 uses_s3() { grep -rqwF --include='*.cs' -e S3Server -e S3Fact "$root/tests/$1"; }
 
 began=$SECONDS
 if $setup; then CROWNEST_LOG_DIRECTORY=$results "$root/eng/setup.sh" --tests; fi
 export CROWNEST_LOG_DIRECTORY=$results
-"$root/eng/engine.sh"
+$fast || "$root/eng/engine.sh"
 s3_start=''
 # On continuous integration a test asks for the server; it must know when leaving it out is wanted.
 $s3 || export CROWNEST_TEST_S3=off
@@ -151,7 +155,7 @@ if $s3; then
     fi
   done
 fi
-"$root/eng/images.sh"
+$fast || "$root/eng/images.sh"
 step_hint="see the log"
 step "agent" "$root/eng/build-agent.sh"
 "$root/eng/build.sh" --solution
@@ -171,44 +175,35 @@ tally() {
   fi
 }
 
-run_with_ticker() {
-  local name=$1 log=$2 ticker code=0
-  shift 2
-  step_ticker "$name" & ticker=$!
-  # A hang must end inside the time of CI; the longest project takes a few minutes. (A test host that dies is such a hang: the
-  # runner waits for those who inherited its output.)
-  timeout --foreground --kill-after 10 780 "$@" > "$log" 2>&1 < /dev/null || code=$?
-  stop_ticker "$ticker"
-  [[ ! -t 1 ]] || printf '\r\e[K'
-  return "$code"
-}
+# A hang must end inside the time of CI; the longest project takes a few minutes.
+limited() { timeout --foreground --kill-after 10 780 "$@"; }
 
+# What a run prints goes to a file, and what it counts to another: several are under way at once.
 run_project() {
   local name=$1 log=$results/$1.log trx=$results/$1.trx started=$SECONDS code=0 total=0 good=0 bad=0
-  local arguments=(test "$root/artifacts/bin/$name/release/$name.dll" --nologo
-    --logger "trx;LogFileName=$trx" --logger 'console;verbosity=normal' --results-directory "$results")
-  [[ -z $filter ]] || arguments+=(--filter "$filter")
-  run_with_ticker "$name" "$log" dotnet "${arguments[@]}" || code=$?
+  # A suite is a program (tests/Directory.Build.props). It tells of every test that starts and ends, so that a log shows where it hung.
+  local arguments=(-noColor -noLogo -noAutoReporters -reporter verbose -result-trx "$trx") expression=$filter
+  if $fast; then expression="${filter:+($filter)&}Needs!=engine&Needs!=browser"; fi
+  [[ -z $expression ]] || arguments+=(-filterVSTest "$expression")
+  limited "$root/artifacts/bin/$name/release/$name" "${arguments[@]}" > "$log" 2>&1 < /dev/null || code=$?
   if [[ -s $trx ]]; then
     read -r total good bad < <(sed -n 's/.*<Counters total="\([0-9]*\)" executed="[0-9]*" passed="\([0-9]*\)" failed="\([0-9]*\)".*/\1 \2 \3/p' "$trx")
   fi
-  # A runner that died or hung has failed, whatever it counted before.
+  # A runner that died or hung, or a fixture that could not clean up, has failed, whatever was counted before.
   if ((code != 0 && bad == 0)); then
     bad=1
-    if ((code == 124 || code == 137)); then echo "$name: stopped after 13 minutes"; else echo "$name: the test runner ended with code $code"; fi
+    if ((code == 124 || code == 137)); then echo "$name: stopped after 13 minutes"; else echo "$name: the tests ended with code $code"; fi
+    tail -n 40 "$log"
+  elif ((bad > 0)); then
+    grep -E -A 24 '\[FAIL\]$|Cleanup Failure' "$log" | head -n 150 || true
   fi
-  if ((bad > 0)); then
-    grep -E -A 24 '^ +Failed .*\[|^The active test run was aborted|^Testhost process|error' "$log" | head -n 150 || true
-  fi
-  # Aborted tests are neither passed nor failed in the counters of some runners.
-  local rest=$((total - good - bad))
-  tally "$name" "$good" "$bad" "$((rest > 0 ? rest : 0))" "$((SECONDS - started))" "$log"
+  echo "$good $bad $((total - good - bad)) $((SECONDS - started)) $log" > "$results/$name.counts"
 }
 
 # A script that ends with "N passed, N failed".
 run_script() {
-  local name=$1 script=$2 log=$results/$1.log started=$SECONDS code=0 good=0 bad=0
-  run_with_ticker "$name" "$log" "$script" || code=$?
+  local name=$1 log=$results/$1.log started=$SECONDS code=0 good=0 bad=0
+  limited "$root/tests/$name/run.sh" > "$log" 2>&1 < /dev/null || code=$?
   read -r good bad < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1) || true
   good=${good:-0} bad=${bad:-0}
   if ((code != 0 && bad == 0)); then bad=1; fi
@@ -216,7 +211,33 @@ run_script() {
     grep -A 12 '^not ok' "$log" | head -n 100 || true
     ((code == 0)) || tail -n 15 "$log"
   fi
-  tally "$name" "$good" "$bad" 0 "$((SECONDS - started))" "$log"
+  echo "$good $bad 0 $((SECONDS - started)) $log" > "$results/$name.counts"
+}
+
+# begin COMMAND NAME: starts it beside what is under way.
+begin() {
+  "$1" "$2" > "$results/$2.out" 2>&1 < /dev/null &
+  under_way[$!]=$2
+}
+
+# Waits until at most so many are under way, and counts those that have ended.
+await_runs() {
+  local most=$1 pid name good bad rest seconds log ticker
+  while ((${#under_way[@]} > most)); do
+    step_ticker "${under_way[*]}" & ticker=$!
+    pid=''
+    wait -n -p pid "${!under_way[@]}" || true
+    stop_ticker "$ticker"
+    [[ ! -t 1 ]] || printf '\r\e[K'
+    name=${under_way[$pid]}
+    unset "under_way[$pid]"
+    cat "$results/$name.out"
+    # Without counts the subshell itself has died.
+    good=0 bad=1 rest=0 seconds=0 log=$results/$name.out
+    [[ ! -s $results/$name.counts ]] || read -r good bad rest seconds log < "$results/$name.counts"
+    rm -f "$results/$name.counts" "$results/$name.out"
+    tally "$name" "$good" "$bad" "$rest" "$seconds" "$log"
+  done
 }
 
 # The first project that uses it waits for the S3 server. One that does not start is a failure, never a skipped test.
@@ -238,40 +259,24 @@ await_s3() {
   fi
 }
 
-# In the background: what it counts goes to a file.
-run_beside() {
-  local passed=0 failed=0 skipped=0 ran=0 name
-  for name in "$@"; do run_project "$name"; done
-  printf '%s %s %s %s\n' "$passed" "$failed" "$skipped" "$ran" > "$results/beside.counts"
-}
-
-# Two at a time: the large ones that wait for containers and timers here, the others beside them; what they print comes in one piece.
-alone=() main=() others=()
+scripts=(templates stack)
+if $fast || [[ -n $filter ]]; then scripts=(); fi
 for name in "${all[@]}"; do
-  wanted "$name" || continue
+  [[ $name != *.EndToEnd ]] && wanted "$name" || continue
   if uses_s3 "$name"; then await_s3; fi
-  case $name in
-    *.EndToEnd) alone+=("$name") ;;
-    *.Api.Tests | *.Worker.Tests) main+=("$name") ;;
-    *) others+=("$name") ;;
-  esac
+  await_runs 1
+  begin run_project "$name"
 done
-if ((${#others[@]} > 0)); then
-  run_beside "${others[@]}" > "$results/beside.log" 2>&1 < /dev/null & beside=$!
-fi
-for name in ${main[@]+"${main[@]}"}; do run_project "$name"; done
-if [[ -n $beside ]]; then
-  wait "$beside" || true
-  beside=''
-  grep -v '^· ' "$results/beside.log" || true
-  read -r more_passed more_failed more_skipped more_ran < "$results/beside.counts"
-  passed=$((passed + more_passed)) failed=$((failed + more_failed)) skipped=$((skipped + more_skipped)) ran=$((ran + more_ran))
-fi
-for name in ${alone[@]+"${alone[@]}"}; do run_project "$name"; done
-if [[ -z $filter ]]; then
-  if wanted templates; then run_script templates "$root/tests/templates/run.sh"; fi
-  if wanted stack; then run_script stack "$root/tests/stack/run.sh"; fi
-fi
+if [[ " ${scripts[*]} " == *' templates '* ]] && wanted templates; then await_runs 1; begin run_script templates; fi
+await_runs 0
+# These kill, freeze and time what they start: nothing beside them.
+for name in "${all[@]}"; do
+  [[ $name == *.EndToEnd ]] && ! $fast && wanted "$name" || continue
+  if uses_s3 "$name"; then await_s3; fi
+  begin run_project "$name"
+  await_runs 0
+done
+if [[ " ${scripts[*]} " == *' stack '* ]] && wanted stack; then begin run_script stack; await_runs 0; fi
 ((ran > 0)) || fail "no test project is called ${projects[*]}" "there are: ${all[*]} templates stack"
 
 say ""

@@ -191,4 +191,5 @@ public abstract class ArchiveTests(AgentFixture fixture)
 
 public sealed class HostArchiveTests(HostFixture fixture) : ArchiveTests(fixture), IClassFixture<HostFixture>;
 
+[Trait("Needs", "engine")]
 public sealed class ContainerArchiveTests(ContainerFixture fixture) : ArchiveTests(fixture), IClassFixture<ContainerFixture>;

@@ -210,4 +210,5 @@ public abstract class CommandTests(AgentFixture fixture)
 
 public sealed class HostCommandTests(HostFixture fixture) : CommandTests(fixture), IClassFixture<HostFixture>;
 
+[Trait("Needs", "engine")]
 public sealed class ContainerCommandTests(ContainerFixture fixture) : CommandTests(fixture), IClassFixture<ContainerFixture>;

@@ -266,4 +266,5 @@ public abstract class FileContentTests(AgentFixture fixture)
 
 public sealed class HostFileContentTests(HostFixture fixture) : FileContentTests(fixture), IClassFixture<HostFixture>;
 
+[Trait("Needs", "engine")]
 public sealed class ContainerFileContentTests(ContainerFixture fixture) : FileContentTests(fixture), IClassFixture<ContainerFixture>;

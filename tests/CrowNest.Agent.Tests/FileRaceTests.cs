@@ -3,6 +3,7 @@ using CrowNest.Agent.Tests.Harness;
 namespace CrowNest.Agent.Tests;
 
 /// <summary>Processes of the sandbox that work against a file operation while it runs. Nothing outside is ever read or written.</summary>
+[Trait("Needs", "engine")]
 public sealed class FileRaceTests(ContainerFixture fixture) : IClassFixture<ContainerFixture>
 {
     private AgentClient Client => fixture.Agent.Client;

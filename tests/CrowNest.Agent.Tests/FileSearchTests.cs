@@ -5,6 +5,7 @@ using CrowNest.Agent.Tests.Harness;
 namespace CrowNest.Agent.Tests;
 
 /// <summary><c>POST /files/search</c> (docs/protocols.md 2.4).</summary>
+[Trait("Needs", "engine")]
 public sealed class FileSearchTests(ContainerFixture fixture) : IClassFixture<ContainerFixture>
 {
     private AgentClient Client => fixture.Agent.Client;

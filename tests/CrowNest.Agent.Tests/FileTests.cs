@@ -264,4 +264,5 @@ public abstract class FileTests(AgentFixture fixture)
 
 public sealed class HostFileTests(HostFixture fixture) : FileTests(fixture), IClassFixture<HostFixture>;
 
+[Trait("Needs", "engine")]
 public sealed class ContainerFileTests(ContainerFixture fixture) : FileTests(fixture), IClassFixture<ContainerFixture>;

@@ -4,6 +4,7 @@ using CrowNest.Agent.Tests.Harness;
 namespace CrowNest.Agent.Tests;
 
 /// <summary>The promises of size: every sandbox pays them.</summary>
+[Trait("Needs", "engine")]
 public sealed class FootprintTests(ContainerFixture fixture) : IClassFixture<ContainerFixture>
 {
     [Fact]

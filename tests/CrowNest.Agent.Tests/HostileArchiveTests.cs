@@ -5,6 +5,7 @@ using CrowNest.Agent.Tests.Harness;
 namespace CrowNest.Agent.Tests;
 
 /// <summary>Archives made to do harm: each ends with the right code, writes nothing outside, and the next one works.</summary>
+[Trait("Needs", "engine")]
 public sealed class HostileArchiveTests(ContainerFixture fixture) : IClassFixture<ContainerFixture>
 {
     private AgentClient Client => fixture.Agent.Client;

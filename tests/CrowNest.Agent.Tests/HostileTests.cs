@@ -5,6 +5,7 @@ using CrowNest.Agent.Tests.Harness;
 namespace CrowNest.Agent.Tests;
 
 /// <summary>What a sandbox may do to itself, in a container with the limits of production. The agent outlives all of it.</summary>
+[Trait("Needs", "engine")]
 public sealed class HostileTests(ContainerFixture fixture) : IClassFixture<ContainerFixture>
 {
     private AgentInstance Agent => fixture.Agent;

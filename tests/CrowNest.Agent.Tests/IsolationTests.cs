@@ -85,4 +85,5 @@ public abstract class IsolationTests(AgentFixture fixture)
 
 public sealed class HostIsolationTests(HostFixture fixture) : IsolationTests(fixture), IClassFixture<HostFixture>;
 
+[Trait("Needs", "engine")]
 public sealed class ContainerIsolationTests(ContainerFixture fixture) : IsolationTests(fixture), IClassFixture<ContainerFixture>;

@@ -222,4 +222,5 @@ public abstract class OutputTests(AgentFixture fixture)
 
 public sealed class HostOutputTests(HostFixture fixture) : OutputTests(fixture), IClassFixture<HostFixture>;
 
+[Trait("Needs", "engine")]
 public sealed class ContainerOutputTests(ContainerFixture fixture) : OutputTests(fixture), IClassFixture<ContainerFixture>;

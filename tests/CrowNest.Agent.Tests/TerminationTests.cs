@@ -198,4 +198,5 @@ public abstract class TerminationTests(AgentFixture fixture)
 
 public sealed class HostTerminationTests(HostFixture fixture) : TerminationTests(fixture), IClassFixture<HostFixture>;
 
+[Trait("Needs", "engine")]
 public sealed class ContainerTerminationTests(ContainerFixture fixture) : TerminationTests(fixture), IClassFixture<ContainerFixture>;

@@ -7,7 +7,6 @@ using Xunit;
 namespace CrowNest.Api.Tests;
 
 /// <summary>The API beside servers that come another way, or have gone.</summary>
-[Collection(Backends.Name)]
 public sealed class HostTests(PostgresFixture postgres, RedisFixture redis)
 {
     /// <summary>The promise is three seconds; the rest is for a machine that does something else as well.</summary>

@@ -11,7 +11,7 @@ using Xunit;
 namespace CrowNest.Api.Tests;
 
 /// <summary>An API and a <see cref="TestWorker"/> for the tests of one class; each test makes its own organization.</summary>
-public sealed class ResourceFixture(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
+public sealed class ResourceFixture(PostgresFixture postgres) : IAsyncLifetime
 {
     public const string Version = "tplv_python_node_2";
     public const string OlderVersion = "tplv_python_node_1";
@@ -24,20 +24,23 @@ public sealed class ResourceFixture(PostgresFixture postgres, RedisFixture redis
 
     internal TestWorker Worker { get; private set; } = null!;
 
-    internal RedisFixture Redis => redis;
+    /// <summary>Its own, because the queue of runs is one for all who share a server.</summary>
+    internal RedisFixture Redis { get; } = new();
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
+        await Redis.InitializeAsync();
         Database = await TestDatabase.CreateAsync(postgres);
         Api = StartApi();
         await AddVersionsAsync(Database);
-        Worker = await TestWorker.StartAsync(Database, redis.ConnectionString, Version, OlderVersion, BaseVersion);
+        Worker = await TestWorker.StartAsync(Database, Redis.ConnectionString, Version, OlderVersion, BaseVersion);
     }
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         await Api.DisposeAsync();
         await Worker.DisposeAsync();
+        await Redis.DisposeAsync();
         if (Directory.Exists(Database.ObjectsDirectory))
         {
             Directory.Delete(Database.ObjectsDirectory, recursive: true);
@@ -46,7 +49,7 @@ public sealed class ResourceFixture(PostgresFixture postgres, RedisFixture redis
 
     /// <summary>Another instance over the same rows.</summary>
     internal ApiInstance StartApi(params (string Key, string? Value)[] settings) =>
-        new(Database, redis.ConnectionString, [("Api:Fleet:BooksInterval", "00:00:00.1"), ("Api:Fleet:OutageGrace", "00:00:00.2"), .. settings]);
+        new(Database, Redis.ConnectionString, [("Api:Fleet:BooksInterval", "00:00:00.1"), ("Api:Fleet:OutageGrace", "00:00:00.2"), .. settings]);
 
     /// <summary>A fresh organization with a key of all scopes.</summary>
     internal async Task<Tenant> TenantAsync(string plan = "builder", ApiInstance? api = null)

@@ -8,7 +8,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests;
 
-[Collection(Backends.Name)]
 public sealed class RouteTests(PostgresFixture postgres, RedisFixture redis)
 {
     [Fact]

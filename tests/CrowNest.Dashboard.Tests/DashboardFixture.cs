@@ -7,28 +7,17 @@ using Microsoft.Playwright;
 
 namespace CrowNest.Dashboard.Tests;
 
-[CollectionDefinition(Name)]
-public sealed class DashboardCollection : ICollectionFixture<DashboardFixture>
-{
-    public const string Name = "dashboard";
-}
-
-/// <summary>The dashboard as a process of its own, beside a fake API, looked at with Chromium.</summary>
-public sealed class DashboardFixture : IAsyncLifetime
+/// <summary>
+/// The dashboard as a process of its own, beside a fake API, looked at with Chromium. Every class has one, so that a class may take its API
+/// away while others go on.
+/// </summary>
+public sealed class DashboardFixture(ChromiumFixture chromium) : IAsyncLifetime
 {
     private const float PatienceMs = 15_000;
-
-    private static readonly string[] BrowserArguments =
-    [
-        "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync",
-    ];
 
     private readonly StringBuilder _log = new();
     private readonly string _state = Directory.CreateTempSubdirectory("crownest-dashboard-tests-").FullName;
     private Process? _process;
-    private IPlaywright? _playwright;
-    private IBrowser? _browser;
 
     internal FakeApi Api { get; private set; } = null!;
 
@@ -63,21 +52,16 @@ public sealed class DashboardFixture : IAsyncLifetime
         }
     }
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         Api = await FakeApi.StartAsync();
         Url = $"http://127.0.0.1:{FreePort.Next()}";
         await StartDashboardAsync();
         Assertions.SetDefaultExpectTimeout(PatienceMs);
-        _playwright = await Playwright.CreateAsync();
-        _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = "/usr/bin/chromium", Args = BrowserArguments });
     }
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
-        if (_browser is not null)
-            await _browser.DisposeAsync();
-        _playwright?.Dispose();
         await StopDashboardAsync();
         await Api.DisposeAsync();
         Directory.Delete(_state, recursive: true);
@@ -137,7 +121,8 @@ public sealed class DashboardFixture : IAsyncLifetime
     internal async Task<Visitor> NewVisitorAsync(
         string? user = null, ColorScheme scheme = ColorScheme.Light, int width = 1280, int height = 860)
     {
-        var context = await _browser!.NewContextAsync(new()
+        var browser = await chromium.Browser;
+        var context = await browser.NewContextAsync(new()
         {
             BaseURL = Url,
             ColorScheme = scheme,

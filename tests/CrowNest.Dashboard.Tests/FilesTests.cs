@@ -5,8 +5,8 @@ using Microsoft.Playwright;
 
 namespace CrowNest.Dashboard.Tests;
 
-[Collection(DashboardCollection.Name)]
-public sealed class FilesTests(DashboardFixture dashboard)
+[Trait("Needs", "browser")]
+public sealed class FilesTests(DashboardFixture dashboard) : IClassFixture<DashboardFixture>
 {
     /// <summary>A PNG of one pixel.</summary>
     internal static readonly byte[] Pixel = Convert.FromBase64String(

@@ -5,8 +5,8 @@ using Microsoft.Playwright;
 
 namespace CrowNest.Dashboard.Tests;
 
-[Collection(DashboardCollection.Name)]
-public sealed class RunsTests(DashboardFixture dashboard)
+[Trait("Needs", "browser")]
+public sealed class RunsTests(DashboardFixture dashboard) : IClassFixture<DashboardFixture>
 {
     private FakeApi Api => dashboard.Api;
 

@@ -4,8 +4,8 @@ using Microsoft.Playwright;
 
 namespace CrowNest.Dashboard.Tests;
 
-[Collection(DashboardCollection.Name)]
-public sealed class SandboxPagesTests(DashboardFixture dashboard)
+[Trait("Needs", "browser")]
+public sealed class SandboxPagesTests(DashboardFixture dashboard) : IClassFixture<DashboardFixture>
 {
     private const string ActiveName = "(document.activeElement.ariaLabel || document.activeElement.innerText || '').trim()";
 

@@ -6,8 +6,8 @@ namespace CrowNest.Dashboard.Tests;
 /// <summary>
 /// Every page in both themes and at phone width, as pictures under artifacts/screenshots; fails when a page is wider than its window.
 /// </summary>
-[Collection(DashboardCollection.Name)]
-public sealed class ScreenshotTests(DashboardFixture dashboard)
+[Trait("Needs", "browser")]
+public sealed class ScreenshotTests(DashboardFixture dashboard) : IClassFixture<DashboardFixture>
 {
     [Theory]
     [InlineData(ColorScheme.Light, 1280)]

@@ -4,8 +4,8 @@ using Microsoft.Playwright;
 
 namespace CrowNest.Dashboard.Tests;
 
-[Collection(DashboardCollection.Name)]
-public sealed class SignInTests(DashboardFixture dashboard)
+[Trait("Needs", "browser")]
+public sealed class SignInTests(DashboardFixture dashboard) : IClassFixture<DashboardFixture>
 {
     [Fact]
     public async Task SignIn_FreshLink_LeadsToTheListWithoutAClick()

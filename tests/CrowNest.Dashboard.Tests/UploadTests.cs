@@ -3,8 +3,8 @@ using Microsoft.Playwright;
 
 namespace CrowNest.Dashboard.Tests;
 
-[Collection(DashboardCollection.Name)]
-public sealed class UploadTests(DashboardFixture dashboard)
+[Trait("Needs", "browser")]
+public sealed class UploadTests(DashboardFixture dashboard) : IClassFixture<DashboardFixture>
 {
     private FakeApi Api => dashboard.Api;
 
@@ -41,7 +41,7 @@ public sealed class UploadTests(DashboardFixture dashboard)
     [Fact]
     public async Task Upload_LargerThanMemoryWouldBear_PassesThroughTheDashboard()
     {
-        const long Size = 700L * 1024 * 1024;
+        const long Size = 300L * 1024 * 1024;
         var (sandbox, files) = dashboard.StartFiles("large");
         await using var visitor = await dashboard.OpenFilesAsync("large", sandbox);
         using var folder = new TemporaryFolder();

@@ -1,24 +1,34 @@
+using System.Globalization;
 using CrowNest.Platform.Tests.Objects;
+using Xunit.Runner.InProc.SystemConsole;
 
 namespace CrowNest.Platform.Tests;
 
 /// <summary>
-/// The process that a test kills in the middle of a put: <c>DRIVER ROOT KEY BYTES</c>. It reads that many bytes into the store, says so, and
-/// then never comes to the end.
+/// Runs the tests; or is the process that one of them kills in the middle of a put: <c>unfinished-put DRIVER ROOT KEY BYTES</c>. That one
+/// reads so many bytes into the store, says so, and then never comes to the end.
 /// </summary>
 internal static class Program
 {
-    public static async Task Main(string[] args)
+    public const string UnfinishedPut = "unfinished-put";
+
+    public static async Task<int> Main(string[] args)
     {
+        if (args is not [UnfinishedPut, var driver, var root, var key, var bytes])
+        {
+            return await ConsoleRunner.Run(args);
+        }
+
         await using var test = new TestStore();
-        var store = test.Open(TestStore.OptionsOf(args[0], args[1]));
+        var store = test.Open(TestStore.OptionsOf(driver, root));
         await using var content = new MadeStream(
-            long.Parse(args[3], System.Globalization.CultureInfo.InvariantCulture),
+            long.Parse(bytes, CultureInfo.InvariantCulture),
             async token =>
             {
                 Console.WriteLine("in the middle");
                 await Task.Delay(Timeout.Infinite, token);
             });
-        await store.PutAsync(args[2], content, null, default);
+        await store.PutAsync(key, content, null, default);
+        return 0;
     }
 }

@@ -18,14 +18,18 @@ public sealed class RedisFixture : IAsyncLifetime
 
     private string Socket => Path.Combine(_directory, "redis.sock");
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         Directory.CreateDirectory(_directory);
         await StartAsync();
     }
 
     /// <summary>Kills the server; what it held is gone.</summary>
-    public void Stop() => _server?.Dispose();
+    public void Stop()
+    {
+        _server?.Dispose();
+        _server = null;
+    }
 
     public async Task StartAsync()
     {
@@ -35,10 +39,10 @@ public sealed class RedisFixture : IAsyncLifetime
         await Eventually.HoldsAsync(() => _server.Output.Contains("Ready to accept connections", StringComparison.Ordinal), "Redis answers");
     }
 
-    public Task DisposeAsync()
+    public ValueTask DisposeAsync()
     {
         Stop();
         Directory.Delete(_directory, recursive: true);
-        return Task.CompletedTask;
+        return ValueTask.CompletedTask;
     }
 }

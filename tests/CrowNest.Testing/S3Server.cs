@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Xunit;
 
 namespace CrowNest.Testing;
@@ -24,7 +25,8 @@ public sealed class S3FactAttribute : FactAttribute
 {
     internal const string Reason = "There is no S3 server; ./test.sh starts one.";
 
-    public S3FactAttribute()
+    public S3FactAttribute([CallerFilePath] string? sourceFilePath = null, [CallerLineNumber] int sourceLineNumber = -1)
+        : base(sourceFilePath, sourceLineNumber)
     {
         if (!S3Server.IsThere && !S3Server.IsDemanded)
             Skip = Reason;
@@ -35,7 +37,8 @@ public sealed class S3FactAttribute : FactAttribute
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class S3TheoryAttribute : TheoryAttribute
 {
-    public S3TheoryAttribute()
+    public S3TheoryAttribute([CallerFilePath] string? sourceFilePath = null, [CallerLineNumber] int sourceLineNumber = -1)
+        : base(sourceFilePath, sourceLineNumber)
     {
         if (!S3Server.IsThere && !S3Server.IsDemanded)
             Skip = S3FactAttribute.Reason;

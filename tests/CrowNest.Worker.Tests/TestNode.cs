@@ -30,14 +30,19 @@ internal sealed class TestNode : IAsyncDisposable
     private const string Secret = "a-deployment-secret-of-the-tests-0123456789";
 
     private readonly BackingServices _backing;
+    private readonly bool _isOther;
     private readonly Dictionary<string, string?> _settings;
     private readonly string _stateDirectory = Path.Combine(Path.GetTempPath(), $"crownest-test-node-{Guid.NewGuid():n}");
     private readonly string _connectionString;
     private WebApplication? _app;
     private HttpClient? _http;
 
-    private TestNode(BackingServices backing, string connectionString, Dictionary<string, string?> settings, string? objectsDirectory)
+    private TestNode(
+        BackingServices backing, string connectionString, RedisFixture redis, Dictionary<string, string?> settings, string? objectsDirectory)
     {
+        Redis = redis;
+        FirstUid = backing.TakeUids();
+        _isOther = objectsDirectory is not null;
         ObjectsDirectory = objectsDirectory ?? Path.Combine(_stateDirectory, "objects");
         _backing = backing;
         _connectionString = connectionString;
@@ -47,6 +52,9 @@ internal sealed class TestNode : IAsyncDisposable
     }
 
     public NpgsqlDataSource Database { get; }
+
+    /// <summary>Of this deployment alone: a test may stop it, and no other node sees the queue of runs in it.</summary>
+    public RedisFixture Redis { get; }
     public SandboxStore Sandboxes { get; }
     public TcpRelay? Relay { get; private set; }
     public TcpRelay? RedisRelay { get; private set; }
@@ -58,6 +66,9 @@ internal sealed class TestNode : IAsyncDisposable
 
     /// <summary>The newest image of the template <c>base</c>.</summary>
     public TemplateImage BaseImage => Get<TemplateImages>().Latest.Single(image => image.Slug == "base");
+
+    /// <summary>Of the uids of its sandboxes.</summary>
+    public int FirstUid { get; }
 
     public string StateDirectory => _stateDirectory;
     public string ConnectionString => _connectionString;
@@ -72,11 +83,13 @@ internal sealed class TestNode : IAsyncDisposable
     /// </param>
     public static async Task<TestNode> StartAsync(BackingServices backing, bool relayed, params (string Key, string Value)[] settings)
     {
-        var node = new TestNode(backing, await backing.Postgres.CreateDatabaseAsync(), Settings(settings), objectsDirectory: null);
+        var redis = new RedisFixture();
+        await redis.InitializeAsync();
+        var node = new TestNode(backing, await backing.Postgres.CreateDatabaseAsync(), redis, Settings(settings), objectsDirectory: null);
         if (relayed)
         {
             node.Relay = new TcpRelay(new NpgsqlConnectionStringBuilder(node._connectionString).Port);
-            node.RedisRelay = new TcpRelay(backing.Redis.Port);
+            node.RedisRelay = new TcpRelay(redis.Port);
         }
 
         await node.AddTenantAsync();
@@ -84,10 +97,10 @@ internal sealed class TestNode : IAsyncDisposable
         return node;
     }
 
-    /// <summary>Another node of the same deployment: the same database and objects. Dispose it first.</summary>
+    /// <summary>Another node of the same deployment: the same database, Redis and objects. Dispose it first.</summary>
     public async Task<TestNode> StartOtherAsync(params (string Key, string Value)[] settings)
     {
-        var node = new TestNode(_backing, _connectionString, Settings(settings), ObjectsDirectory);
+        var node = new TestNode(_backing, _connectionString, Redis, Settings(settings), ObjectsDirectory);
         await node.StartAsync();
         return node;
     }
@@ -99,6 +112,8 @@ internal sealed class TestNode : IAsyncDisposable
             ["AgentDirectory"] = AgentDirectory(),
             ["Capacity"] = "50",
             ["ReapInterval"] = "00:00:02",
+            ["Runs:ClaimInterval"] = "00:00:00.5",
+            ["Runs:PollInterval"] = "00:00:00.5",
         };
         foreach (var slug in TemplateSlugs.All)
         {
@@ -129,8 +144,10 @@ internal sealed class TestNode : IAsyncDisposable
             ["ConnectionStrings:crownest"] = Relay is null
                 ? _connectionString
                 : new NpgsqlConnectionStringBuilder(_connectionString) { Port = Relay.Port }.ConnectionString,
-            ["ConnectionStrings:redis"] = RedisRelay is null ? _backing.Redis.ConnectionString : $"127.0.0.1:{RedisRelay.Port}",
+            ["ConnectionStrings:redis"] = RedisRelay is null ? Redis.ConnectionString : $"127.0.0.1:{RedisRelay.Port}",
             ["Worker:ListenUrl"] = url,
+            ["Worker:UidBase"] = $"{FirstUid}",
+            ["Worker:UidCount"] = $"{BackingServices.UidsPerNode}",
             ["Objects:Driver"] = "folder",
             ["Objects:Directory"] = ObjectsDirectory,
             ["Logging:LogLevel:Default"] = "Warning",
@@ -284,6 +301,13 @@ internal sealed class TestNode : IAsyncDisposable
         Relay?.Dispose();
         RedisRelay?.Dispose();
         await Database.DisposeAsync();
+        if (!_isOther)
+        {
+            await Redis.DisposeAsync();
+            await _backing.Postgres.DropDatabaseAsync(_connectionString);
+        }
+
+        _backing.ReturnUids(FirstUid);
         Assert(exitCode == 0, output.ToString());
         Directory.Delete(_stateDirectory, recursive: true);
     }

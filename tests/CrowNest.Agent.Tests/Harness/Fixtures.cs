@@ -5,15 +5,16 @@ public abstract class AgentFixture : IAsyncLifetime
 {
     internal AgentInstance Agent { get; private set; } = null!;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         Agent = await StartAsync();
         await Agent.Client.ClaimAsync(environment: new { CROWNEST_SANDBOX_ID = "sbx_1", SHARED = "claim" });
     }
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         if (Agent is not null) await Agent.DisposeAsync();
+        GC.SuppressFinalize(this);
     }
 
     private protected abstract Task<AgentInstance> StartAsync();

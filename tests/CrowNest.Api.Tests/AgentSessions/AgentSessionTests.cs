@@ -7,7 +7,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.AgentSessions;
 
-[Collection(Backends.Name)]
 public sealed class AgentSessionTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

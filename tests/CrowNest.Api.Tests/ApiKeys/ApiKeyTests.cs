@@ -7,7 +7,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.ApiKeys;
 
-[Collection(Backends.Name)]
 public sealed class ApiKeyTests(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
 {
     private const string Keys = "/v1/api-keys";
@@ -15,7 +14,7 @@ public sealed class ApiKeyTests(PostgresFixture postgres, RedisFixture redis) : 
     private ApiInstance _api = null!;
     private User _owner = null!;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         _database = await TestDatabase.CreateAsync(postgres);
         _api = new ApiInstance(_database, redis.ConnectionString, ("Api:AllowHumanSessionHeaders", "true"));
@@ -23,7 +22,7 @@ public sealed class ApiKeyTests(PostgresFixture postgres, RedisFixture redis) : 
         _owner = rows.Users.Single();
     }
 
-    public async Task DisposeAsync() => await _api.DisposeAsync();
+    public async ValueTask DisposeAsync() => await _api.DisposeAsync();
 
     [Fact]
     public async Task Create_ByTheHeadersThatTheCliSends_MakesAKeyThatWorks()

@@ -12,7 +12,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Artifacts;
 
-[Collection(Backends.Name)]
 public sealed class ArtifactDownloadTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Theory]

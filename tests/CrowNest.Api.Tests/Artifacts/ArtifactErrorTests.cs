@@ -9,7 +9,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.Artifacts;
 
 /// <summary>Every error code of api.md 7 and stateset.md 3.1 to 3.4; nothing that failed is ever listed.</summary>
-[Collection(Backends.Name)]
 public sealed class ArtifactErrorTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Theory]

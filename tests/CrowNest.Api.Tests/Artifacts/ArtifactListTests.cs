@@ -5,7 +5,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Artifacts;
 
-[Collection(Backends.Name)]
 public sealed class ArtifactListTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

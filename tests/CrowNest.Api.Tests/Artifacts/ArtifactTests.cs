@@ -6,7 +6,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Artifacts;
 
-[Collection(Backends.Name)]
 public sealed class ArtifactTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

@@ -7,19 +7,18 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Auth;
 
-[Collection(Backends.Name)]
 public sealed class AuthenticationTests(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
 {
     private TestDatabase _database = null!;
     private ApiInstance _api = null!;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         _database = await TestDatabase.CreateAsync(postgres);
         _api = new ApiInstance(_database, redis.ConnectionString);
     }
 
-    public async Task DisposeAsync() => await _api.DisposeAsync();
+    public async ValueTask DisposeAsync() => await _api.DisposeAsync();
 
     [Fact]
     public async Task AnyRoute_WithoutCredential_IsUnauthorizedAndSaysWhere()

@@ -10,7 +10,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.Auth;
 
 /// <summary>The order of checks of api.md 2.6: a request with every fault gets the first one's error, and so on down.</summary>
-[Collection(Backends.Name)]
 public sealed class CheckOrderTests(PostgresFixture postgres, RedisFixture redis)
 {
     [Fact]

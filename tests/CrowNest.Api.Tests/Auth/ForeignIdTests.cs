@@ -10,7 +10,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.Auth;
 
 /// <summary>What another organization has, or a project that a key may not use, is the same nothing as what does not exist.</summary>
-[Collection(Backends.Name)]
 public sealed class ForeignIdTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     private static readonly string[] Tags = ["Files", "Artifacts", "Agent Sessions"];

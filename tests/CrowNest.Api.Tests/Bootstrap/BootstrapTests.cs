@@ -9,7 +9,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Bootstrap;
 
-[Collection(Backends.Name)]
 public sealed class BootstrapTests(PostgresFixture postgres, RedisFixture redis)
 {
     private const string Variable = "CROWNEST_BOOTSTRAP_API_KEY";

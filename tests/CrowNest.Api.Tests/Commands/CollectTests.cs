@@ -6,7 +6,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.Commands;
 
 /// <summary>The API's part of a collection (api.md 5.4): what is stored at acceptance, and what is shown and waited for afterwards.</summary>
-[Collection(Backends.Name)]
 public sealed class CollectTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

@@ -6,7 +6,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Commands;
 
-[Collection(Backends.Name)]
 public sealed class CommandLogTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Theory]
@@ -190,8 +189,8 @@ public sealed class CommandLogTests(ResourceFixture fixture) : IClassFixture<Res
 
         await command.ExitAsync(0);
         delays.Sort();
-        // The promise is 10 ms from process to client; this is the part from the node on, with room for a busy machine.
-        Assert.True(delays[25] < 50, $"median {delays[25]:0.0} ms");
+        // How soon, bench/ measures.
+        Assert.True(delays[25] < 200, $"woken after {delays[25]:0.0} ms: by the poll, not by the wake-up");
     }
 
     [Fact]

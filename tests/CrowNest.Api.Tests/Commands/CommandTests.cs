@@ -5,7 +5,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Commands;
 
-[Collection(Backends.Name)]
 public sealed class CommandTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

@@ -12,7 +12,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.Commands;
 
 /// <summary>Output is kept as long as its plan says; the command that wrote it stays.</summary>
-[Collection(Backends.Name)]
 public sealed class LogRetentionTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     private static readonly (string, string?)[] Settings =

@@ -6,14 +6,13 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Discovery;
 
-[Collection(Backends.Name)]
 public sealed class OpenApiTests(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
 {
     private ApiInstance _api = null!;
     private string _text = null!;
     private JsonElement _document;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         _api = new ApiInstance(
             await TestDatabase.CreateAsync(postgres), redis.ConnectionString, ("Api:PublicBaseUrl", "https://example.com/crownest"));
@@ -24,7 +23,7 @@ public sealed class OpenApiTests(PostgresFixture postgres, RedisFixture redis) :
         _document = document.RootElement.Clone();
     }
 
-    public async Task DisposeAsync() => await _api.DisposeAsync();
+    public async ValueTask DisposeAsync() => await _api.DisposeAsync();
 
     [Fact]
     public void Document_ReadByAnOpenApiParser_IsValid()

@@ -6,7 +6,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.Discovery;
 
 /// <summary>The page of <c>/openapi.json</c> (docs/reference/api.md 15), below a path as behind a proxy.</summary>
-[Collection(Backends.Name)]
 public sealed partial class ReferencePageTests(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
 {
     private const string Page = "/crownest/reference/";
@@ -14,14 +13,14 @@ public sealed partial class ReferencePageTests(PostgresFixture postgres, RedisFi
     private ApiInstance _api = null!;
     private HttpClient _client = null!;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         _api = new ApiInstance(
             await TestDatabase.CreateAsync(postgres), redis.ConnectionString, ("Api:PublicBaseUrl", "https://example.com/crownest"));
         _client = _api.Client(bearer: null);
     }
 
-    public async Task DisposeAsync() => await _api.DisposeAsync();
+    public async ValueTask DisposeAsync() => await _api.DisposeAsync();
 
     [Fact]
     public async Task Page_WithoutCredential_ShowsOurDocument()

@@ -9,7 +9,6 @@ namespace CrowNest.Api.Tests.Files;
 /// Every error code of api.md 6, and of the routes added to it. The workspace has a file <c>f</c>, a directory <c>d</c> with a file
 /// <c>in</c>, an empty directory <c>e</c>, and <c>big</c>, one byte too large to be read directly.
 /// </summary>
-[Collection(Backends.Name)]
 public sealed class FileErrorTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     private const string Sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -5,7 +5,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Files;
 
-[Collection(Backends.Name)]
 public sealed class FileOperationTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

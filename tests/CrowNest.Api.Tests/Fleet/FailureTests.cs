@@ -9,14 +9,13 @@ using Xunit;
 namespace CrowNest.Api.Tests.Fleet;
 
 /// <summary>Nodes, callers and backing services that go away in the middle.</summary>
-[Collection(Backends.Name)]
-public sealed class FailureTests(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
+public sealed class FailureTests(PostgresFixture postgres) : IAsyncLifetime
 {
-    private readonly ResourceFixture _fixture = new(postgres, redis);
+    private readonly ResourceFixture _fixture = new(postgres);
 
-    public Task InitializeAsync() => _fixture.InitializeAsync();
+    public ValueTask InitializeAsync() => _fixture.InitializeAsync();
 
-    public Task DisposeAsync() => _fixture.DisposeAsync();
+    public ValueTask DisposeAsync() => _fixture.DisposeAsync();
 
     [Fact]
     public async Task Run_NodeRestartsMeanwhile_GivesTheResult()
@@ -177,7 +176,7 @@ public sealed class FailureTests(PostgresFixture postgres, RedisFixture redis) :
     {
         var tenant = await _fixture.TenantAsync();
         var sandbox = await tenant.SandboxAsync();
-        redis.Stop();
+        _fixture.Redis.Stop();
         try
         {
             await Eventually.HoldsAsync(async () =>
@@ -190,7 +189,7 @@ public sealed class FailureTests(PostgresFixture postgres, RedisFixture redis) :
         }
         finally
         {
-            await redis.StartAsync();
+            await _fixture.Redis.StartAsync();
         }
     }
 
@@ -198,7 +197,7 @@ public sealed class FailureTests(PostgresFixture postgres, RedisFixture redis) :
     public async Task Create_FirstNodeIsFull_TakesTheNext()
     {
         var tenant = await _fixture.TenantAsync();
-        await using var second = await TestWorker.StartAsync(_fixture.Database, redis.ConnectionString, ResourceFixture.Version);
+        await using var second = await TestWorker.StartAsync(_fixture.Database, _fixture.Redis.ConnectionString, ResourceFixture.Version);
         await _fixture.Worker.PublishAsync(new() { [ResourceFixture.Version] = 5 });
         await using var api = _fixture.StartApi();
         _fixture.Worker.OnStart = (_, _) => Task.FromResult<IResult?>(TestWorker.Refuse(ErrorCodes.QuotaExceeded, "Full.", 429));

@@ -16,7 +16,7 @@ public sealed class FailingRoutes(PostgresFixture postgres, RedisFixture redis) 
 {
     internal TestApi Api { get; private set; } = null!;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         var database = await TestDatabase.CreateAsync(postgres);
         Api = await TestApi.StartAsync(database, redis.ConnectionString, v1 =>
@@ -41,10 +41,9 @@ public sealed class FailingRoutes(PostgresFixture postgres, RedisFixture redis) 
         });
     }
 
-    public async Task DisposeAsync() => await Api.DisposeAsync();
+    public async ValueTask DisposeAsync() => await Api.DisposeAsync();
 }
 
-[Collection(Backends.Name)]
 public sealed class EnvelopeTests(RedisFixture redis, FailingRoutes routes) : IClassFixture<FailingRoutes>
 {
     private readonly TestApi _api = routes.Api;
@@ -229,7 +228,6 @@ public sealed class EnvelopeTests(RedisFixture redis, FailingRoutes routes) : IC
     public async Task Postgres_WhenAway_IsInternalErrorAtOnce()
     {
         var own = new PostgresFixture();
-        await own.InitializeAsync();
         var stopped = false;
         try
         {

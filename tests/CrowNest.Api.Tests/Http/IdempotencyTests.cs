@@ -13,7 +13,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Http;
 
-[Collection(Backends.Name)]
 public sealed class IdempotencyTests(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
 {
     private readonly TaskCompletionSource _gate = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -23,14 +22,14 @@ public sealed class IdempotencyTests(PostgresFixture postgres, RedisFixture redi
     private int _executions;
     private string? _resumed;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         _database = await TestDatabase.CreateAsync(postgres);
         _api = await TestApi.StartAsync(_database, redis.ConnectionString, Map);
         _second = await TestApi.StartAsync(_database, redis.ConnectionString, Map);
     }
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         _gate.TrySetResult();
         await _api.DisposeAsync();

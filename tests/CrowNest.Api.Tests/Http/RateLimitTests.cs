@@ -7,7 +7,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Http;
 
-[Collection(Backends.Name)]
 public sealed class RateLimitTests(PostgresFixture postgres, RedisFixture redis)
 {
     private const int Limit = 5;

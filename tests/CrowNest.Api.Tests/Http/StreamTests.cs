@@ -13,14 +13,13 @@ using Xunit;
 namespace CrowNest.Api.Tests.Http;
 
 /// <summary>Server-sent events (api.md 2.14) and held answers (OP-6).</summary>
-[Collection(Backends.Name)]
 public sealed class StreamTests(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
 {
     private readonly TaskCompletionSource _gate = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TestApi _api = null!;
     private int _executions;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         var database = await TestDatabase.CreateAsync(postgres);
         _api = await TestApi.StartAsync(database, redis.ConnectionString, v1 =>
@@ -46,7 +45,7 @@ public sealed class StreamTests(PostgresFixture postgres, RedisFixture redis) : 
         }, ("Api:EarlyHeadersAfter", "00:00:00.200"), ("Api:HeartbeatInterval", "00:00:00.100"));
     }
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         _gate.TrySetResult();
         await _api.DisposeAsync();

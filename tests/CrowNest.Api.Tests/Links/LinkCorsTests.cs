@@ -9,7 +9,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.Links;
 
 /// <summary>What a browser is told about pages of other origins.</summary>
-[Collection(Backends.Name)]
 public sealed class LinkCorsTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     private const string Page = "https://page.example";

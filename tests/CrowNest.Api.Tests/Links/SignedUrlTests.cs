@@ -12,7 +12,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Links;
 
-[Collection(Backends.Name)]
 public sealed class SignedUrlTests(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
 {
     private readonly ShiftedTime _time = new();
@@ -20,7 +19,7 @@ public sealed class SignedUrlTests(PostgresFixture postgres, RedisFixture redis)
     private TestApi _api = null!;
     private TestApi _other = null!;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         _database = await TestDatabase.CreateAsync(postgres);
         _api = await TestApi.StartAsync(_database, redis.ConnectionString, Map, _time);
@@ -44,7 +43,7 @@ public sealed class SignedUrlTests(PostgresFixture postgres, RedisFixture redis)
         static object Show(string id, string? path, Caller caller) => new { id, path = path ?? "", caller.CredentialId, caller.Scopes };
     }
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         await _api.DisposeAsync();
         await _other.DisposeAsync();

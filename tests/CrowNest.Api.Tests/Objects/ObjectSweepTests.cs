@@ -13,7 +13,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.Objects;
 
 /// <summary>Objects that nothing needs go, on every driver there is, and no other does.</summary>
-[Collection(Backends.Name)]
 public sealed class ObjectSweepTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     private static readonly (string, string?)[] AtOnce =

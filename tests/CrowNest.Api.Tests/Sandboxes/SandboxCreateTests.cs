@@ -7,7 +7,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Sandboxes;
 
-[Collection(Backends.Name)]
 public sealed class SandboxCreateTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

@@ -5,7 +5,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Sandboxes;
 
-[Collection(Backends.Name)]
 public sealed class SandboxKillTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

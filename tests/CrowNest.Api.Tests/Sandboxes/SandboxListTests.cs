@@ -3,7 +3,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Sandboxes;
 
-[Collection(Backends.Name)]
 public sealed class SandboxListTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

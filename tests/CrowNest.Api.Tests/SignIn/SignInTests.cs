@@ -7,21 +7,20 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.SignIn;
 
-[Collection(Backends.Name)]
 public sealed class SignInTests(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
 {
     private TestDatabase _database = null!;
     private ApiInstance _api = null!;
     private HttpClient _internal = null!;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         _database = await TestDatabase.CreateAsync(postgres);
         _api = new ApiInstance(_database, redis.ConnectionString, ("Api:DashboardUrl", "http://127.0.0.1:9/dash/"));
         _internal = _api.Client(ApiInstance.DeploymentSecret);
     }
 
-    public async Task DisposeAsync() => await _api.DisposeAsync();
+    public async ValueTask DisposeAsync() => await _api.DisposeAsync();
 
     [Fact]
     public async Task Link_Redeemed_IsASessionWithAllScopesUntilSignOut()

@@ -6,7 +6,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Templates;
 
-[Collection(Backends.Name)]
 public sealed class TemplateTests(PostgresFixture postgres, RedisFixture redis)
 {
     [Fact]

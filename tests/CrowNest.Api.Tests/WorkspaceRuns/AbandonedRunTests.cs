@@ -10,7 +10,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
 /// <summary>Runs that nobody carries (docs/protocols.md 9), with two instances that both see to them.</summary>
-[Collection(Backends.Name)]
 public sealed class AbandonedRunTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

@@ -9,7 +9,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
 /// <summary>The staged upload (api.md 10.5).</summary>
-[Collection(Backends.Name)]
 public sealed class ArchiveStagingTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Theory]

@@ -6,7 +6,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
 /// <summary>The direct upload (api.md 10.4).</summary>
-[Collection(Backends.Name)]
 public sealed class ArchiveUploadTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     private const int Ceiling = 8 * 1024 * 1024;

@@ -12,7 +12,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
 /// <summary>Evidence, its digest and its signature (api.md 10.9), checked by other means than those that made it.</summary>
-[Collection(Backends.Name)]
 public sealed class EvidenceTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

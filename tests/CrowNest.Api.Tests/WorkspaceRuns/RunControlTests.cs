@@ -8,7 +8,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
 /// <summary>Start, cancel, and what the API ends by itself (api.md 10.6, 10.7; docs/protocols.md 9).</summary>
-[Collection(Backends.Name)]
 public sealed class RunControlTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

@@ -7,7 +7,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
-[Collection(Backends.Name)]
 public sealed class RunCreateTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

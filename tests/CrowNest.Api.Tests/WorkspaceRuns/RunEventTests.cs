@@ -9,7 +9,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
 /// <summary>Events as a window and as a stream (api.md 10.8, H5 to H7).</summary>
-[Collection(Backends.Name)]
 public sealed class RunEventTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

@@ -4,7 +4,6 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
-[Collection(Backends.Name)]
 public sealed class RunListTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     private static readonly (string Method, string Path, string Scope)[] RoutesOfARun =

@@ -6,7 +6,6 @@ using Xunit;
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
 /// <summary>What docs/guides/verify-evidence.md tells a verifier to do, on right and on forged evidence.</summary>
-[Collection(Backends.Name)]
 public sealed partial class VerifyGuideTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     private const string VerifierPart = "## What the verifier does";

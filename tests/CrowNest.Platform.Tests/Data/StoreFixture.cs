@@ -7,12 +7,11 @@ using Xunit;
 
 namespace CrowNest.Platform.Tests.Data;
 
-/// <summary>One server and one database for the store tests; every test makes its own organization.</summary>
-public sealed class StoreFixture : IAsyncLifetime
+/// <summary>A database for the store tests of one class; every test makes its own organization.</summary>
+public sealed class StoreFixture(PostgresFixture postgres) : IAsyncLifetime
 {
     public const string WorkerId = "wrk_test";
 
-    private readonly PostgresFixture _postgres = new();
     private int _organizations;
 
     public NpgsqlDataSource Database { get; private set; } = null!;
@@ -25,10 +24,9 @@ public sealed class StoreFixture : IAsyncLifetime
         "tplv_base_0123456789abcdef", "tpl_base", "base", "2026-11-22", "sha256:0123456789abcdef", NetworkPolicy.None,
         new DateTimeOffset(2026, 11, 22, 0, 0, 0, TimeSpan.Zero));
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
-        await _postgres.InitializeAsync();
-        Database = NpgsqlDataSource.Create(await _postgres.CreateDatabaseAsync());
+        Database = NpgsqlDataSource.Create(await postgres.CreateDatabaseAsync());
         Sandboxes = new SandboxStore(Database);
         Commands = new CommandStore(Database);
         await using (var db = OpenModel())
@@ -40,11 +38,7 @@ public sealed class StoreFixture : IAsyncLifetime
         await new TemplateVersionStore(Database).AddAsync(Version, CancellationToken.None);
     }
 
-    public async Task DisposeAsync()
-    {
-        await Database.DisposeAsync();
-        await _postgres.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => Database.DisposeAsync();
 
     public CrowNestDb OpenModel() => new(new DbContextOptionsBuilder<CrowNestDb>().UseNpgsql(Database).Options);
 

@@ -9,9 +9,9 @@ public sealed class FolderObjectStoreTests : IAsyncLifetime
 {
     private readonly TestStore _test = new();
 
-    public Task InitializeAsync() => Task.CompletedTask;
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
 
-    public async Task DisposeAsync() => await _test.DisposeAsync();
+    public async ValueTask DisposeAsync() => await _test.DisposeAsync();
 
     [Fact]
     public async Task Put_ContentFails_FolderHoldsNothingOfIt()

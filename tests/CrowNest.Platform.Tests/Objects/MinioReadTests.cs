@@ -16,7 +16,7 @@ public sealed class MinioReadTests : IAsyncLifetime
     private readonly ObjectsOptions _options = TestStore.OptionsOf(ObjectsOptions.S3, "");
     private IMinioClient? _minio;
 
-    public Task InitializeAsync()
+    public ValueTask InitializeAsync()
     {
         if (TestStore.HasS3)
         {
@@ -25,10 +25,10 @@ public sealed class MinioReadTests : IAsyncLifetime
                 .WithRegion(_options.Region).WithSSL(endpoint.Scheme == Uri.UriSchemeHttps).Build();
         }
 
-        return Task.CompletedTask;
+        return ValueTask.CompletedTask;
     }
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         _minio?.Dispose();
         await _test.DisposeAsync();

@@ -15,9 +15,9 @@ public sealed class ObjectStoreFaultTests : IAsyncLifetime
 
     public static TheoryData<string> Drivers => TestStore.Drivers;
 
-    public Task InitializeAsync() => Task.CompletedTask;
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
 
-    public async Task DisposeAsync() => await _test.DisposeAsync();
+    public async ValueTask DisposeAsync() => await _test.DisposeAsync();
 
     [Theory]
     [MemberData(nameof(Drivers))]
@@ -104,8 +104,8 @@ public sealed class ObjectStoreFaultTests : IAsyncLifetime
         using var process = new Process
         {
             StartInfo = new ProcessStartInfo(
-                Environment.ProcessPath!,
-                [typeof(ObjectStoreFaultTests).Assembly.Location, driver, _test.Root, key, bytes.ToString(CultureInfo.InvariantCulture)])
+                "dotnet",
+                ["exec", typeof(ObjectStoreFaultTests).Assembly.Location, Program.UnfinishedPut, driver, _test.Root, key, bytes.ToString(CultureInfo.InvariantCulture)])
             {
                 RedirectStandardOutput = true,
                 RedirectStandardError = true,

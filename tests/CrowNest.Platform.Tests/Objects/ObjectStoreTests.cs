@@ -13,9 +13,9 @@ public sealed class ObjectStoreTests : IAsyncLifetime
 
     public static TheoryData<string> Drivers => TestStore.Drivers;
 
-    public Task InitializeAsync() => Task.CompletedTask;
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
 
-    public async Task DisposeAsync() => await _test.DisposeAsync();
+    public async ValueTask DisposeAsync() => await _test.DisposeAsync();
 
     [Fact]
     public void Drivers_OnContinuousIntegration_HaveAnS3Server() => Assert.True(

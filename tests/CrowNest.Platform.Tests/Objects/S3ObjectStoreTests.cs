@@ -17,7 +17,7 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
     private readonly List<string> _buckets = [];
     private AmazonS3Client? _client;
 
-    public Task InitializeAsync()
+    public ValueTask InitializeAsync()
     {
         if (TestStore.HasS3)
         {
@@ -27,10 +27,10 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
                 new AmazonS3Config { ServiceURL = options.Endpoint, AuthenticationRegion = options.Region, ForcePathStyle = true });
         }
 
-        return Task.CompletedTask;
+        return ValueTask.CompletedTask;
     }
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         foreach (var bucket in _buckets)
         {

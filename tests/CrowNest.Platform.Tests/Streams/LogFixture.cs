@@ -10,9 +10,9 @@ using Xunit;
 namespace CrowNest.Platform.Tests.Streams;
 
 /// <summary>A writer and a reader over real servers, each with a connection of its own.</summary>
-public sealed class LogFixture : IAsyncLifetime
+public sealed class LogFixture(PostgresFixture postgres) : IAsyncLifetime
 {
-    private readonly StoreFixture _store = new();
+    private readonly StoreFixture _store = new(postgres);
     private readonly string _objects = Path.Combine(Path.GetTempPath(), $"crownest-test-logs-{Guid.NewGuid():n}");
     private RedisConnection? _writing;
     private RedisConnection? _reading;
@@ -23,9 +23,10 @@ public sealed class LogFixture : IAsyncLifetime
     internal CommandLogReader Reader { get; private set; } = null!;
     public IObjectStore Objects { get; private set; } = null!;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
-        await Task.WhenAll(_store.InitializeAsync(), Redis.InitializeAsync());
+        await _store.InitializeAsync();
+        await Redis.InitializeAsync();
         Objects = new FolderObjectStore(_objects, TimeProvider.System);
         _writing = Connect();
         _reading = Connect();
@@ -95,12 +96,13 @@ public sealed class LogFixture : IAsyncLifetime
     public static LogRecord[] Records(long from, long to) =>
         [.. Enumerable.Range((int)from, (int)(to - from + 1)).Select(seq => Record(seq, $"line {seq}\n"))];
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         Reader.Dispose();
         await _writing!.DisposeAsync();
         await _reading!.DisposeAsync();
-        await Task.WhenAll(_store.DisposeAsync(), Redis.DisposeAsync());
+        await _store.DisposeAsync();
+        await Redis.DisposeAsync();
         Directory.Delete(_objects, recursive: true);
     }
 }

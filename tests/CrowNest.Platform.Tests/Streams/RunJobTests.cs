@@ -131,9 +131,9 @@ public sealed class RunJobTests(RedisFixture redis) : IClassFixture<RedisFixture
         await Eventually.HoldsAsync(() => WakesAsync(wakeUps, late, "wsr_late"), "one who came meanwhile", TimeSpan.FromSeconds(30));
     }
 
-    public Task InitializeAsync() => Task.CompletedTask;
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
 
-    public async Task DisposeAsync() => await _connection.DisposeAsync();
+    public async ValueTask DisposeAsync() => await _connection.DisposeAsync();
 
     private static async Task<bool> EnqueuedAsync(RunJobs jobs, string runId)
     {

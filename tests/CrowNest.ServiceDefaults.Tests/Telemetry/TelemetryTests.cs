@@ -9,9 +9,11 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using OpenTelemetry.Trace;
+using Xunit.Sdk;
+using Xunit.v3;
 
 // Exporters hear every span of the process, those of other tests included.
-[assembly: CollectionBehavior(DisableTestParallelization = true)]
+[assembly: Parallelization(Mode = ParallelMode.None)]
 
 namespace CrowNest.ServiceDefaults.Tests.Telemetry;
 

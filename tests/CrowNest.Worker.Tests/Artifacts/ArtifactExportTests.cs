@@ -15,7 +15,6 @@ using static CrowNest.Worker.Tests.Files.FileNode;
 namespace CrowNest.Worker.Tests.Artifacts;
 
 /// <summary>docs/protocols.md 3, <c>artifacts</c>: a file becomes an object and a row, or neither.</summary>
-[Collection(NodeTests.Name)]
 public sealed class ArtifactExportTests(BackingServices backing)
 {
     private const long MaxBytes = 1L << 30;

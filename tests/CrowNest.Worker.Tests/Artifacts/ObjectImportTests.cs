@@ -12,7 +12,6 @@ using static CrowNest.Worker.Tests.Files.FileNode;
 namespace CrowNest.Worker.Tests.Artifacts;
 
 /// <summary>docs/protocols.md 3, <c>imports</c>: an object becomes a file, or nothing does.</summary>
-[Collection(NodeTests.Name)]
 public sealed class ObjectImportTests(BackingServices backing)
 {
     private const string Key = "artifacts/org_test/art_1";

@@ -6,7 +6,7 @@ using Xunit;
 namespace CrowNest.Worker.Tests.Commands;
 
 /// <summary>api.md 5.4 on real sandboxes: what becomes of the files that a command was to be collected of.</summary>
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class CollectTests(BackingServices backing)
 {
     private const long RetentionMs = 86_400_000;
@@ -124,7 +124,7 @@ public sealed class CollectTests(BackingServices backing)
     public async Task Restart_MidwayOfACollection_GoesOnAndDoublesNothing(bool crash)
     {
         await using var node = await TestNode.StartAsync(backing);
-        await using var reader = new LogFollower(node, backing);
+        await using var reader = new LogFollower(node);
         var (sandbox, _) = await node.CreateAsync();
         var request = await AddAsync(
             node, sandbox, "echo said; echo a > first; truncate -s 4000M huge; echo b > last", Plan("first", "huge", "last") with { MaxBytes = 1L << 33 });
@@ -157,7 +157,7 @@ public sealed class CollectTests(BackingServices backing)
     public async Task Kill_MidwayOfACollection_ClosesIt()
     {
         await using var node = await TestNode.StartAsync(backing);
-        await using var reader = new LogFollower(node, backing);
+        await using var reader = new LogFollower(node);
         var (sandbox, _) = await node.CreateAsync();
         var request = await AddAsync(node, sandbox, "echo said; truncate -s 4000M huge", Plan("huge", "last") with { MaxBytes = 1L << 33 });
         var running = node.PostAsync(request);

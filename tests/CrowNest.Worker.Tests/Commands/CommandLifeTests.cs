@@ -8,7 +8,7 @@ using static CrowNest.Worker.Tests.Commands.NodeCommands;
 namespace CrowNest.Worker.Tests.Commands;
 
 /// <summary>The ways of a command through a real worker, agent, Postgres and Redis.</summary>
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class CommandLifeTests(BackingServices backing)
 {
     [Fact]
@@ -139,7 +139,7 @@ public sealed class CommandLifeTests(BackingServices backing)
     public async Task Kill_SandboxOfRunningCommand_KeepsOutputAndAnswersWaiters()
     {
         await using var node = await TestNode.StartAsync(backing);
-        await using var reader = new LogFollower(node, backing);
+        await using var reader = new LogFollower(node);
         var (sandbox, _) = await node.CreateAsync();
         var request = await node.AddCommandAsync(sandbox, "echo before; sleep 60");
         var waiting = node.PostAsync(request);
@@ -159,7 +159,7 @@ public sealed class CommandLifeTests(BackingServices backing)
     public async Task Run_Flood_CapsRowAndLogAndCleansUp()
     {
         await using var node = await TestNode.StartAsync(backing);
-        await using var reader = new LogFollower(node, backing);
+        await using var reader = new LogFollower(node);
         var (sandbox, _) = await node.CreateAsync();
 
         var row = await node.RunAsync(sandbox, "head -c 40000000 /dev/zero | tr '\\0' x; echo; echo the end");

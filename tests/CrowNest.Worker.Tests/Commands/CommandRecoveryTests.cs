@@ -9,7 +9,7 @@ using static CrowNest.Worker.Tests.Commands.NodeCommands;
 namespace CrowNest.Worker.Tests.Commands;
 
 /// <summary>Bad days: whatever dies, the command goes on, and who follows it gets every byte once, in order.</summary>
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class CommandRecoveryTests(BackingServices backing)
 {
     /// <summary>About 1.4 MB in bursts, for some seconds.</summary>
@@ -22,7 +22,7 @@ public sealed class CommandRecoveryTests(BackingServices backing)
     public async Task Crash_WhileStreaming_RestartContinuesByteExact()
     {
         await using var node = await TestNode.StartAsync(backing);
-        await using var reader = new LogFollower(node, backing);
+        await using var reader = new LogFollower(node);
         var (sandbox, _) = await node.CreateAsync();
         var command = await node.BeginAsync(sandbox, Bursts);
         var seen = "";
@@ -51,7 +51,7 @@ public sealed class CommandRecoveryTests(BackingServices backing)
     public async Task Crash_CommandEndsMeanwhile_RestartFinishesIt()
     {
         await using var node = await TestNode.StartAsync(backing);
-        await using var reader = new LogFollower(node, backing);
+        await using var reader = new LogFollower(node);
         var (sandbox, _) = await node.CreateAsync();
         var loud = await node.BeginAsync(sandbox, "echo begun; sleep 1; echo ended; exit 7");
         var silent = await node.BeginAsync(sandbox, "sleep 1");
@@ -96,15 +96,15 @@ public sealed class CommandRecoveryTests(BackingServices backing)
     public async Task Redis_RestartedEmptyWhileStreaming_FollowerMissesNothing()
     {
         await using var node = await TestNode.StartAsync(backing);
-        await using var reader = new LogFollower(node, backing);
+        await using var reader = new LogFollower(node);
         var (sandbox, _) = await node.CreateAsync();
         var command = await node.BeginAsync(sandbox, Bursts);
         var seen = "";
         var following = reader.FollowToEndAsync(command.Id, s => seen = s);
 
         await Eventually.HoldsAsync(() => seen.Contains("\n8-", StringComparison.Ordinal), "some bursts", TimeSpan.FromSeconds(30));
-        backing.Redis.Stop();
-        await backing.Redis.StartAsync();
+        node.Redis.Stop();
+        await node.Redis.StartAsync();
 
         var expected = BurstsOutput;
         Assert.Equal(expected, await following);
@@ -117,9 +117,9 @@ public sealed class CommandRecoveryTests(BackingServices backing)
     public async Task Redis_AwayForAWholeCommand_ResultAndLogAreThere()
     {
         await using var node = await TestNode.StartAsync(backing);
-        await using var reader = new LogFollower(node, backing);
+        await using var reader = new LogFollower(node);
         var (sandbox, _) = await node.CreateAsync();
-        backing.Redis.Stop();
+        node.Redis.Stop();
         CommandRow row;
         try
         {
@@ -129,7 +129,7 @@ public sealed class CommandRecoveryTests(BackingServices backing)
         }
         finally
         {
-            await backing.Redis.StartAsync();
+            await node.Redis.StartAsync();
         }
 
         Assert.Equal(CommandStatus.Exited, row.State);
@@ -157,7 +157,7 @@ public sealed class CommandRecoveryTests(BackingServices backing)
     public async Task ObjectStore_Fails_LogIsStoredWhenItIsBackAlsoByTheNextProcess()
     {
         await using var node = await TestNode.StartAsync(backing);
-        await using var reader = new LogFollower(node, backing);
+        await using var reader = new LogFollower(node);
         var (sandbox, _) = await node.CreateAsync();
         var blocker = Path.Combine(node.ObjectsDirectory, "logs");
         await File.WriteAllTextAsync(blocker, "not a folder");

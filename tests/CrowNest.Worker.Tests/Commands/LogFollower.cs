@@ -19,14 +19,14 @@ internal sealed class LogFollower : IAsyncDisposable
     private readonly ICommandLogReader _reader;
     private readonly CommandStore _commands;
 
-    public LogFollower(TestNode node, BackingServices backing)
+    public LogFollower(TestNode node)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
         builder.Logging.ClearProviders();
         builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
         {
             ["ConnectionStrings:crownest"] = node.ConnectionString,
-            ["ConnectionStrings:redis"] = backing.Redis.ConnectionString,
+            ["ConnectionStrings:redis"] = node.Redis.ConnectionString,
             ["Objects:Directory"] = node.ObjectsDirectory,
         });
         builder.AddCrowNestData().AddCrowNestRedis().AddCrowNestStreams().AddCrowNestObjects();

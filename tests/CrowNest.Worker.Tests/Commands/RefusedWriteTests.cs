@@ -9,7 +9,7 @@ using Xunit;
 namespace CrowNest.Worker.Tests.Commands;
 
 /// <summary>A database that refuses for good is not asked for ever: each write has an end.</summary>
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class RefusedWriteTests(BackingServices backing)
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);

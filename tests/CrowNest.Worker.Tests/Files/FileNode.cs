@@ -30,12 +30,14 @@ internal sealed class FileNode : IAsyncDisposable
 
     private readonly string _folder = Path.Combine(Path.GetTempPath(), $"crownest-test-files-{Guid.NewGuid():n}");
     private readonly string _url = $"http://127.0.0.1:{FreePort.Next()}";
+    private readonly PostgresFixture _postgres;
     private readonly string _connectionString;
     private readonly TcpRelay _relay;
     private WebApplication? _app;
 
-    private FileNode(string connectionString)
+    private FileNode(PostgresFixture postgres, string connectionString)
     {
+        _postgres = postgres;
         _connectionString = connectionString;
         _relay = new TcpRelay(new NpgsqlConnectionStringBuilder(connectionString).Port);
         Database = NpgsqlDataSource.Create(connectionString);
@@ -55,7 +57,7 @@ internal sealed class FileNode : IAsyncDisposable
 
     public static async Task<FileNode> StartAsync(BackingServices backing)
     {
-        var node = new FileNode(await backing.Postgres.CreateDatabaseAsync());
+        var node = new FileNode(backing.Postgres, await backing.Postgres.CreateDatabaseAsync());
         await using (var db = new CrowNestDb(new DbContextOptionsBuilder<CrowNestDb>().UseNpgsql(node.Database).Options))
         {
             db.Organizations.Add(new Organization { Id = "org_test", Name = "Test", Plan = "builder" });
@@ -196,6 +198,7 @@ internal sealed class FileNode : IAsyncDisposable
 
         _relay.Dispose();
         await Database.DisposeAsync();
+        await _postgres.DropDatabaseAsync(_connectionString);
         Directory.Delete(_folder, recursive: true);
     }
 

@@ -5,7 +5,7 @@ using Xunit;
 namespace CrowNest.Worker.Tests.Files;
 
 /// <summary>A workspace is memory of its sandbox: when it is full there must be memory left to say so.</summary>
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class FullWorkspaceTests(BackingServices backing)
 {
     [Fact]

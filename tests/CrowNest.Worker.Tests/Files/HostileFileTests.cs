@@ -9,7 +9,6 @@ using static CrowNest.Worker.Tests.Files.FileNode;
 namespace CrowNest.Worker.Tests.Files;
 
 /// <summary>A sandbox that has taken its agent over: nothing that it answers gets past the relay, and nothing is held for ever.</summary>
-[Collection(NodeTests.Name)]
 public sealed class HostileFileTests(BackingServices backing)
 {
     private const string File = "X-File-Size: 3\r\nX-File-Path: %2Fworkspace%2Fa\r\nX-File-Modified: 1\r\n";

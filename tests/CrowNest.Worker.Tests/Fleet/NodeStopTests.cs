@@ -5,7 +5,7 @@ using Xunit;
 
 namespace CrowNest.Worker.Tests.Fleet;
 
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class NodeStopTests(BackingServices backing)
 {
     /// <summary>The promise is three seconds; the rest is for a machine that does something else as well.</summary>

@@ -8,7 +8,7 @@ using Xunit;
 namespace CrowNest.Worker.Tests.Network;
 
 /// <summary>What a sandbox reaches, and above all what not.</summary>
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class SandboxNetworkTests(BackingServices backing)
 {
     [Fact]
@@ -81,7 +81,7 @@ public sealed class SandboxNetworkTests(BackingServices backing)
         await using var node = await TestNode.StartAsync(backing);
         var (id, started) = await node.CreateAsync(network: NetworkPolicy.Internet);
         Assert.True(node.Get<Worker.Sandboxes.SandboxContainers>().TryGet(started.ContainerId, out var container));
-        var link = new Worker.Network.NetworkNames(node.Node.State.DeploymentId).Link(container.Uid - 700_000);
+        var link = new Worker.Network.NetworkNames(node.Node.State.DeploymentId).Link(container.Uid - node.FirstUid);
         Assert.True(Path.Exists($"/sys/class/net/{link}"));
 
         using var response = await node.KillAsync(id);

@@ -17,15 +17,30 @@ internal sealed class TestInternet : IAsyncDisposable
     /// <summary>The machine's own address on that link.</summary>
     public const string MachineAddress = "203.0.113.1";
 
+    /// <summary>Its addresses are those of the machine: one at a time, whoever else tests here.</summary>
+    private const string LockFile = "/run/lock/crownest-test-internet";
+
+    private readonly FileStream _lock;
     private readonly string _namespace = $"cnt{Guid.NewGuid().ToString("n")[..8]}";
     private readonly List<System.Diagnostics.Process> _servers = [];
+
+    private TestInternet(FileStream held) => _lock = held;
 
     private string Link => $"{_namespace}h";
 
     public static async Task<TestInternet> StartAsync()
     {
-        var internet = new TestInternet();
-        await internet.SetUpAsync();
+        var internet = new TestInternet(await LockAsync());
+        try
+        {
+            await internet.SetUpAsync();
+        }
+        catch
+        {
+            await internet.DisposeAsync();
+            throw;
+        }
+
         return internet;
     }
 
@@ -40,6 +55,29 @@ internal sealed class TestInternet : IAsyncDisposable
 
         await HostProgram.TryRunAsync("ip", ["netns", "del", _namespace], null, CancellationToken.None);
         await HostProgram.TryRunAsync("ip", ["link", "del", Link], null, CancellationToken.None);
+        await _lock.DisposeAsync();
+    }
+
+    private static async Task<FileStream> LockAsync()
+    {
+        FileStream? held = null;
+        await Eventually.HoldsAsync(() => TryLock(out held), "no other test has the addresses", TimeSpan.FromMinutes(5));
+        return held!;
+    }
+
+    private static bool TryLock(out FileStream? held)
+    {
+        try
+        {
+            held = new FileStream(LockFile, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            return true;
+        }
+        catch (IOException)
+        {
+            // Another one has it.
+            held = null;
+            return false;
+        }
     }
 
     private async Task SetUpAsync()

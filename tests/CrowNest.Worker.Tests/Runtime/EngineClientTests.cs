@@ -7,7 +7,7 @@ using Xunit;
 namespace CrowNest.Worker.Tests.Runtime;
 
 /// <summary>Against the machine's engine.</summary>
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class EngineClientTests : IDisposable
 {
     private readonly string _label = $"crownest.test=engine-{Guid.NewGuid():n}";

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace CrowNest.Worker.Tests.Sandboxes;
 
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class DatabaseAwayTests(BackingServices backing)
 {
     /// <summary>The database is away for as long as it takes that a deadline passes, a container is lost and a request fails.</summary>

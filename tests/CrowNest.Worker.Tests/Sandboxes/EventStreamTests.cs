@@ -7,7 +7,7 @@ using Xunit;
 
 namespace CrowNest.Worker.Tests.Sandboxes;
 
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class EventStreamTests(BackingServices backing)
 {
     /// <summary>An exception that leaves a background service ends the whole worker.</summary>

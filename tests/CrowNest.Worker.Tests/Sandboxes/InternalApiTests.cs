@@ -8,7 +8,7 @@ using Xunit;
 
 namespace CrowNest.Worker.Tests.Sandboxes;
 
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class InternalApiTests(BackingServices backing)
 {
     [Fact]
@@ -73,9 +73,9 @@ public sealed class InternalApiTests(BackingServices backing)
         Assert.Equal(4, snapshot.WarmByTemplateVersion.Count);
 
         await node.StopAsync();
-        await using var redis = OpenRedis();
+        await using var redis = OpenRedis(node);
         Assert.Empty(await new WorkerRegistry(redis).ReadAsync([workerId]));
     }
 
-    private RedisConnection OpenRedis() => RedisConnections.Open(backing.Redis.ConnectionString);
+    private static RedisConnection OpenRedis(TestNode node) => RedisConnections.Open(node.Redis.ConnectionString);
 }

@@ -7,10 +7,10 @@ using Xunit;
 namespace CrowNest.Worker.Tests.Sandboxes;
 
 /// <summary>Containers, agents and rows that are lost, and what is found again after a restart.</summary>
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class LossTests(BackingServices backing)
 {
-    [Fact]
+    [Fact(DisableParallelization = true)]
     public async Task Agent_Dies_SandboxFailsWithinASecondAndContainerGoes()
     {
         await using var node = await TestNode.StartAsync(backing, ("ReapInterval", "00:10:00"));
@@ -26,7 +26,7 @@ public sealed class LossTests(BackingServices backing)
         await TestNode.ContainerGoesAsync(started.ContainerId);
     }
 
-    [Fact]
+    [Fact(DisableParallelization = true)]
     public async Task Container_RemovedByHand_SandboxFails()
     {
         await using var node = await TestNode.StartAsync(backing);

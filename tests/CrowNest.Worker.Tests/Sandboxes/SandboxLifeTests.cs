@@ -8,7 +8,7 @@ using Xunit;
 
 namespace CrowNest.Worker.Tests.Sandboxes;
 
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class SandboxLifeTests(BackingServices backing)
 {
     [Fact]
@@ -58,7 +58,7 @@ public sealed class SandboxLifeTests(BackingServices backing)
         Assert.Single(await node.Engine.ListContainersAsync(node.Node.State.ContainerLabel, CancellationToken.None));
     }
 
-    [Fact]
+    [Fact(DisableParallelization = true)]
     public async Task Start_NodeFull_IsRefusedAtOnceAndRowStays()
     {
         await using var node = await TestNode.StartAsync(backing, ("Capacity", "1"));
@@ -111,7 +111,7 @@ public sealed class SandboxLifeTests(BackingServices backing)
         Assert.Equal(SandboxStatus.Destroyed, (await node.RowAsync(id)).State);
     }
 
-    [Fact]
+    [Fact(DisableParallelization = true)]
     public async Task Deadline_Passed_EndsWithinASecond()
     {
         await using var node = await TestNode.StartAsync(backing);

@@ -8,7 +8,7 @@ namespace CrowNest.Worker.Tests.Sandboxes;
 /// <summary>
 /// A sandbox that replaces its agent's socket by a link to the container engine's would make the worker speak to the engine for it.
 /// </summary>
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class SocketAttackTests(BackingServices backing)
 {
     [Theory]

@@ -8,7 +8,7 @@ using Xunit;
 
 namespace CrowNest.Worker.Tests.Templates;
 
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class TemplateImageTests(BackingServices backing)
 {
     [Fact]

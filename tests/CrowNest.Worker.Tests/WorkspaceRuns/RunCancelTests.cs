@@ -5,7 +5,7 @@ using Xunit;
 namespace CrowNest.Worker.Tests.WorkspaceRuns;
 
 /// <summary>A cancel at every stage: the run is over, nothing of it is left, and its evidence says so.</summary>
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class RunCancelTests(BackingServices backing)
 {
     [Fact]

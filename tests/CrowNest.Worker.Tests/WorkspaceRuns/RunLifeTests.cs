@@ -6,7 +6,7 @@ using Xunit;
 namespace CrowNest.Worker.Tests.WorkspaceRuns;
 
 /// <summary>Runs from start to <c>terminal</c>, and every reason to fail.</summary>
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class RunLifeTests(BackingServices backing)
 {
     [Fact]
@@ -185,7 +185,8 @@ public sealed class RunLifeTests(BackingServices backing)
         var (holder, _) = await node.CreateAsync();
 
         var id = await node.StartRunAsync(new TestRun("true"));
-        await Task.WhenAny(node.RunBecomesAsync(id, r => r.ClaimedBy is not null, "it is claimed"), Task.Delay(3000));
+        // Three looks for work.
+        await Task.WhenAny(node.RunBecomesAsync(id, r => r.ClaimedBy is not null, "it is claimed"), Task.Delay(1500));
         Assert.Null((await node.RunRowAsync(id)).ClaimedBy);
         using var _ = await node.KillAsync(holder);
 

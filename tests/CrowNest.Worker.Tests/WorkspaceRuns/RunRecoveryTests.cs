@@ -5,7 +5,7 @@ using Xunit;
 namespace CrowNest.Worker.Tests.WorkspaceRuns;
 
 /// <summary>Whatever dies, when: the run goes on where its row stands, or says honestly that it could not.</summary>
-[Collection(NodeTests.Name)]
+[Trait("Needs", "engine")]
 public sealed class RunRecoveryTests(BackingServices backing)
 {
     /// <summary>About 700 KB in bursts, for some seconds.</summary>
@@ -164,7 +164,7 @@ public sealed class RunRecoveryTests(BackingServices backing)
     public async Task Redis_AwayForAWholeRun_NothingIsMissing()
     {
         await using var node = await TestNode.StartAsync(backing);
-        backing.Redis.Stop();
+        node.Redis.Stop();
         try
         {
             var row = await node.RunAsync(new TestRun("seq 1 20000; sleep 1; echo end > e") { Enqueue = false, Artifacts = ["e"] });
@@ -176,7 +176,7 @@ public sealed class RunRecoveryTests(BackingServices backing)
         }
         finally
         {
-            await backing.Redis.StartAsync();
+            await node.Redis.StartAsync();
         }
     }
 
@@ -187,8 +187,8 @@ public sealed class RunRecoveryTests(BackingServices backing)
         var id = await node.StartRunAsync(new TestRun(Bursts));
         await PrintsAsync(node, id, "\n5-");
 
-        backing.Redis.Stop();
-        await backing.Redis.StartAsync();
+        node.Redis.Stop();
+        await node.Redis.StartAsync();
 
         var row = await node.RunEndsAsync(id);
         Assert.Equal((WorkspaceRunStatus.Succeeded, false), (row.Status, row.OutputTruncated));
