@@ -25,7 +25,7 @@ public sealed class S3StackFixture : StackFixture
         "--Objects:RequestTimeout=00:00:10",
     ];
 
-    public override async Task InitializeAsync()
+    public override async ValueTask InitializeAsync()
     {
         if (S3Server.IsThere)
         {
@@ -40,7 +40,7 @@ public sealed class S3StackFixture : StackFixture
         }
     }
 
-    public override async Task DisposeAsync()
+    public override async ValueTask DisposeAsync()
     {
         if (_s3 is not null)
         {

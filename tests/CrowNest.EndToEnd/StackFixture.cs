@@ -49,7 +49,7 @@ public class StackFixture : IAsyncLifetime
     /// <summary>What the AppHost is told besides, as words of its command line.</summary>
     protected virtual IEnumerable<string> Settings => [];
 
-    public virtual async Task InitializeAsync()
+    public virtual async ValueTask InitializeAsync()
     {
         var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.CrowNest_AppHost>(
         [
@@ -85,7 +85,7 @@ public class StackFixture : IAsyncLifetime
         Client = new CrowNestClient(new CrowNestClientOptions { BaseUrl = api.ToString(), Credential = _key });
     }
 
-    public virtual async Task DisposeAsync()
+    public virtual async ValueTask DisposeAsync()
     {
         await AnswersAgainAsync();
         foreach (var sandbox in (await Client.Sandboxes.ListAsync(new ListSandboxesOptions { Limit = 500 })).Data)
@@ -98,6 +98,7 @@ public class StackFixture : IAsyncLifetime
         Traces.Dispose();
         await Docker.RemoveDeploymentAsync(_state);
         Directory.Delete(_state, recursive: true);
+        GC.SuppressFinalize(this);
     }
 
     public async Task HealthyAsync(string resource)
