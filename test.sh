@@ -187,7 +187,8 @@ run_project() {
   [[ -z $expression ]] || arguments+=(-filterVSTest "$expression")
   limited "$root/artifacts/bin/$name/release/$name" "${arguments[@]}" > "$log" 2>&1 < /dev/null || code=$?
   if [[ -s $trx ]]; then
-    read -r total good bad < <(sed -n 's/.*<Counters total="\([0-9]*\)" executed="[0-9]*" passed="\([0-9]*\)" failed="\([0-9]*\)".*/\1 \2 \3/p' "$trx")
+    read -r total good bad < <(sed -n 's/.*<Counters total="\([0-9]*\)" executed="[0-9]*" passed="\([0-9]*\)" failed="\([0-9]*\)".*/\1 \2 \3/p' "$trx") || true
+    total=${total:-0} good=${good:-0} bad=${bad:-0}
   fi
   # A runner that died or hung, or a fixture that could not clean up, has failed, whatever was counted before.
   if ((code != 0 && bad == 0)); then

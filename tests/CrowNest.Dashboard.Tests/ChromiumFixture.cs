@@ -4,8 +4,8 @@ using Xunit.Sdk;
 using Xunit.v3;
 
 [assembly: AssemblyFixture(typeof(ChromiumFixture))]
-// A page mostly waits for its dashboard, and that for its API.
-[assembly: Parallelization(Mode = ParallelMode.Collections, MaxThreads = 3)]
+// As many as there are processors: pages are work for Chromium and the dashboard.
+[assembly: Parallelization(Mode = ParallelMode.Collections)]
 
 namespace CrowNest.Dashboard.Tests;
 

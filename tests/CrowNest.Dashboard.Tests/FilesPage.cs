@@ -20,6 +20,19 @@ internal static class FilesPage
         return visitor;
     }
 
+    /// <summary>Waits until the page takes what is chosen or dropped: its script comes to the upload area after the first rendering.</summary>
+    public static Task TakesUploadsAsync(IPage page) => page.WaitForFunctionAsync("""
+        () => {
+          const area = document.querySelector(".upload-area");
+          if (!area) return false;
+          const dragged = new DataTransfer();
+          dragged.items.add(new File([], "none"));
+          const isTaken = !area.dispatchEvent(new DragEvent("dragover", { dataTransfer: dragged, cancelable: true }));
+          area.dispatchEvent(new DragEvent("dragleave"));
+          return isTaken;
+        }
+        """);
+
     public static ILocator Row(IPage page, string name) => page.Locator("tbody tr").Filter(new() { HasText = name }).First;
 
     public static ILocator Actions(IPage page, string name) =>

@@ -13,6 +13,7 @@ public sealed class UploadTests(DashboardFixture dashboard) : IClassFixture<Dash
     {
         var (sandbox, files) = dashboard.StartFiles("upload");
         await using var visitor = await dashboard.OpenFilesAsync("upload", sandbox);
+        await FilesPage.TakesUploadsAsync(visitor.Page);
         var page = visitor.Page;
         await page.GetByText("This folder is empty").WaitForAsync();
         await visitor.ScreenshotAsync("files-empty-light");
@@ -44,6 +45,7 @@ public sealed class UploadTests(DashboardFixture dashboard) : IClassFixture<Dash
         const long Size = 300L * 1024 * 1024;
         var (sandbox, files) = dashboard.StartFiles("large");
         await using var visitor = await dashboard.OpenFilesAsync("large", sandbox);
+        await FilesPage.TakesUploadsAsync(visitor.Page);
         using var folder = new TemporaryFolder();
         var path = folder.Write("large.bin", []);
         using (var file = File.OpenWrite(path))
@@ -72,6 +74,7 @@ public sealed class UploadTests(DashboardFixture dashboard) : IClassFixture<Dash
         var (sandbox, files) = dashboard.StartFiles("replace");
         files.Add("/workspace/config.json", "old");
         await using var visitor = await dashboard.OpenFilesAsync("replace", sandbox);
+        await FilesPage.TakesUploadsAsync(visitor.Page);
         using var folder = new TemporaryFolder();
         // More than is read before the refusal: the browser must still hear why.
         var content = new byte[24 * 1024 * 1024];
@@ -94,6 +97,7 @@ public sealed class UploadTests(DashboardFixture dashboard) : IClassFixture<Dash
     {
         var (sandbox, files) = dashboard.StartFiles("give-up");
         await using var visitor = await dashboard.OpenFilesAsync("give-up", sandbox);
+        await FilesPage.TakesUploadsAsync(visitor.Page);
         using var folder = new TemporaryFolder();
         var hold = new TaskCompletionSource();
         Api.HoldUploads = hold.Task;
@@ -123,6 +127,7 @@ public sealed class UploadTests(DashboardFixture dashboard) : IClassFixture<Dash
         var (sandbox, files) = dashboard.StartFiles("drop");
         files.Add("/workspace/in");
         await using var visitor = await dashboard.OpenFilesAsync("drop", sandbox, "/workspace/in");
+        await FilesPage.TakesUploadsAsync(visitor.Page);
         await visitor.Page.GetByText("This folder is empty").WaitForAsync();
 
         await visitor.Page.EvaluateAsync("""

@@ -21,12 +21,14 @@ internal sealed class TestInternet : IAsyncDisposable
     private const string LockFile = "/run/lock/crownest-test-internet";
 
     private readonly FileStream _lock;
-    private readonly string _namespace = $"cnt{Guid.NewGuid().ToString("n")[..8]}";
+    private const string Prefix = "cnt";
+
+    private readonly string _namespace = $"{Prefix}{Guid.NewGuid().ToString("n")[..8]}";
     private readonly List<System.Diagnostics.Process> _servers = [];
 
     private TestInternet(FileStream held) => _lock = held;
 
-    private string Link => $"{_namespace}h";
+    private string Link => LinkOf(_namespace);
 
     public static async Task<TestInternet> StartAsync()
     {
@@ -53,8 +55,7 @@ internal sealed class TestInternet : IAsyncDisposable
             server.Dispose();
         }
 
-        await HostProgram.TryRunAsync("ip", ["netns", "del", _namespace], null, CancellationToken.None);
-        await HostProgram.TryRunAsync("ip", ["link", "del", Link], null, CancellationToken.None);
+        await RemoveAsync(_namespace);
         await _lock.DisposeAsync();
     }
 
@@ -80,8 +81,30 @@ internal sealed class TestInternet : IAsyncDisposable
         }
     }
 
+    private static string LinkOf(string name) => $"{name}h";
+
+    private static async Task RemoveAsync(string name)
+    {
+        await HostProgram.TryRunAsync("ip", ["netns", "del", name], null, CancellationToken.None);
+        await HostProgram.TryRunAsync("ip", ["link", "del", LinkOf(name)], null, CancellationToken.None);
+    }
+
+    /// <summary>Of tests that were killed: they have the addresses, and nobody answers there any more.</summary>
+    private static async Task RemoveLeftoversAsync()
+    {
+        foreach (var line in (await RunAsync("ip", "netns", "list")).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        {
+            var name = line.Split(' ')[0];
+            if (name.StartsWith(Prefix, StringComparison.Ordinal) && (await RunAsync("ip", "netns", "pids", name)).Trim().Length == 0)
+            {
+                await RemoveAsync(name);
+            }
+        }
+    }
+
     private async Task SetUpAsync()
     {
+        await RemoveLeftoversAsync();
         await RunAsync("ip", "netns", "add", _namespace);
         await RunAsync("ip", "link", "add", Link, "type", "veth", "peer", "name", "eth0", "netns", _namespace);
         // To that one host and not to its range: the machine may have real hosts there, its package mirror for one.
