@@ -211,7 +211,7 @@ public sealed class FailureTests(PostgresFixture postgres) : IAsyncLifetime
     [Fact]
     public async Task Create_NeverTakenOn_IsClosedAsFailed()
     {
-        await using var api = _fixture.StartApi(("Api:Fleet:AbandonedAfter", "00:00:01"), ("Api:Sandboxes:ReadyWait", "00:00:00.3"));
+        await using var api = _fixture.StartApi(("Api:Fleet:AbandonedAfter", "00:00:03"), ("Api:Sandboxes:ReadyWait", "00:00:00.3"));
         var tenant = await _fixture.TenantAsync(api: api);
         var held = new TaskCompletionSource();
         _fixture.Worker.OnStart = async (_, _) =>

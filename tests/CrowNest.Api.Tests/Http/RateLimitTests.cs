@@ -41,9 +41,10 @@ public sealed class RateLimitTests(PostgresFixture postgres, RedisFixture redis)
     public async Task Bucket_AfterAWhile_HasATokenAgain()
     {
         var database = await TestDatabase.CreateAsync(postgres);
-        await using var api = await StartAsync(database, redis.ConnectionString, limit: 300);
+        await using var api = await StartAsync(database, redis.ConnectionString, limit: 60);
         using var client = api.Client();
-        var responses = await Task.WhenAll(Enumerable.Range(0, 310).Select(_ => client.GetAsync("/v1/limited")));
+        // More than a busy machine answers while twenty tokens come back.
+        var responses = await Task.WhenAll(Enumerable.Range(0, 80).Select(_ => client.GetAsync("/v1/limited")));
         Assert.Contains(responses, r => r.StatusCode == HttpStatusCode.TooManyRequests);
         await Eventually.HoldsAsync(
             async () => (await client.GetAsync("/v1/limited")).StatusCode == HttpStatusCode.OK, "a token is back", TimeSpan.FromSeconds(2));
