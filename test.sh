@@ -263,7 +263,7 @@ await_s3() {
 scripts=(templates stack)
 if $fast || [[ -n $filter ]]; then scripts=(); fi
 for name in "${all[@]}"; do
-  [[ $name != *.EndToEnd ]] && wanted "$name" || continue
+  if [[ $name == *.EndToEnd ]] || ! wanted "$name"; then continue; fi
   if uses_s3 "$name"; then await_s3; fi
   await_runs 1
   begin run_project "$name"
@@ -272,7 +272,7 @@ if [[ " ${scripts[*]} " == *' templates '* ]] && wanted templates; then await_ru
 await_runs 0
 # These kill, freeze and time what they start: nothing beside them.
 for name in "${all[@]}"; do
-  [[ $name == *.EndToEnd ]] && ! $fast && wanted "$name" || continue
+  if [[ $name != *.EndToEnd ]] || $fast || ! wanted "$name"; then continue; fi
   if uses_s3 "$name"; then await_s3; fi
   begin run_project "$name"
   await_runs 0
