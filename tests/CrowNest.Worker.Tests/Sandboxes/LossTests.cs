@@ -43,7 +43,7 @@ public sealed class LossTests(BackingServices backing)
         await using var node = await TestNode.StartAsync(backing, ("ReapInterval", "00:10:00"));
         var (id, started) = await node.CreateAsync();
         Assert.True(node.Get<Worker.Sandboxes.SandboxContainers>().TryGet(started.ContainerId, out var container));
-        await Worker.Runtime.HostProgram.RunAsync("kill", ["-STOP", $"{container.Pid}"], null, CancellationToken.None);
+        await FreezeAsync(container.Pid);
 
         node.Live.Suspect(id);
 
@@ -85,7 +85,7 @@ public sealed class LossTests(BackingServices backing)
         await node.PoolHoldsAsync(1);
         var hung = Assert.Single(await node.Engine.ListContainersAsync(node.Node.State.ContainerLabel, CancellationToken.None));
         var pid = (await node.Engine.FindContainerAsync(hung.ID, CancellationToken.None))!.State!.Pid;
-        await Worker.Runtime.HostProgram.RunAsync("kill", ["-STOP", $"{pid}"], null, CancellationToken.None);
+        await FreezeAsync(pid);
 
         var (_, started) = await node.CreateAsync();
 
@@ -190,6 +190,16 @@ public sealed class LossTests(BackingServices backing)
 
         await Eventually.HoldsAsync(async () => !await TestNode.ContainerExistsAsync(container.ID), "the leftover is removed");
         await Eventually.HoldsAsync(() => Directory.GetDirectories(node.Node.State.Sockets).Length == 0, "its folders are removed");
+    }
+
+    /// <summary>Stops a process, and waits until none of its threads can answer any more.</summary>
+    private static async Task FreezeAsync(int pid)
+    {
+        await Worker.Runtime.HostProgram.RunAsync("kill", ["-STOP", $"{pid}"], null, CancellationToken.None);
+        await Eventually.HoldsAsync(
+            () => Directory.GetDirectories($"/proc/{pid}/task").All(
+                thread => File.ReadLines(Path.Combine(thread, "status")).Any(line => line.StartsWith("State:\tT", StringComparison.Ordinal))),
+            "the process is stopped");
     }
 
     /// <summary>A row that says ready on this worker, without a container.</summary>
