@@ -193,7 +193,7 @@ public sealed class LossTests(BackingServices backing)
     }
 
     /// <summary>Stops a process, and waits until none of its threads can answer any more.</summary>
-    private static async Task FreezeAsync(int pid)
+    private static async Task FreezeAsync(long pid)
     {
         await Worker.Runtime.HostProgram.RunAsync("kill", ["-STOP", $"{pid}"], null, CancellationToken.None);
         await Eventually.HoldsAsync(
