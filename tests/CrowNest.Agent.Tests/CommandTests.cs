@@ -47,7 +47,7 @@ public abstract class CommandTests(AgentFixture fixture)
     public async Task Run_Credentials_AreTheUsersAndNothingElse()
     {
         var outcome = await Client.RunAsync(
-            "id -u; id -g; id -G; nice; cat /proc/self/oom_score_adj; ulimit -u; ulimit -n; ulimit -f; ulimit -c; umask; "
+            "id -u; id -g; id -G; nice; cat /proc/self/oom_score_adj; ulimit -Su; ulimit -Sn; ulimit -Sf; ulimit -Sc; umask; "
             + "ps -o sid= -p $$ | tr -d ' '; echo $$; grep -E '^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs|SigBlk|SigIgn)' /proc/self/status");
 
         var lines = outcome.Out.Split('\n');
@@ -56,6 +56,15 @@ public abstract class CommandTests(AgentFixture fixture)
         Assert.Contains("NoNewPrivs:\t1", lines);
         foreach (var set in new[] { "CapInh", "CapPrm", "CapEff", "CapAmb", "SigBlk", "SigIgn" })
             Assert.Contains($"{set}:\t0000000000000000", lines);
+    }
+
+    [Fact]
+    public async Task Run_Limits_CannotBeRaised()
+    {
+        var outcome = await Client.RunAsync(
+            "ulimit -Hu; ulimit -Hn; ulimit -Hf; ulimit -Hc; for l in u n f c; do ulimit -H$l unlimited 2>/dev/null && echo raised $l; done");
+
+        Assert.Equal("180\n1024\n262144\n0\n", outcome.Out);
     }
 
     [Fact]

@@ -58,6 +58,10 @@ public sealed class HostileArchiveTests(ContainerFixture fixture) : IClassFixtur
         [".. behind what is missing"] = () => new TarBuilder().Link("y", "later/../../../tmp").Gzip(),
         ["two links that meet outside"] = () =>
             new TarBuilder().Directory("a/").Directory("a/b/").Link("a/b/c", "../later/../../../../z").Link("a/later", ".").Gzip(),
+        // Each leads inside when it is made; the second takes the place of what the first leads through.
+        ["link that a waiting one leads out"] = () => new TarBuilder().Directory("a/").Directory("a/b/").Link("q", ".").Link("x", "a/b")
+            .Link("y", "x/../../../z").Link("x", "q/../to").Gzip(),
+        ["absolute link beside the workspace"] = () => new TarBuilder().Link("l", "/workspacex/file").Gzip(),
         ["link through one that leads out"] = () => new TarBuilder().Link("y", "planted/passwd").Gzip(),
         ["write through one that leads out"] = () => new TarBuilder().File("planted/escaped", "x").Gzip(),
         ["directory through one that leads out"] = () => new TarBuilder().Directory("planted/escaped/").Gzip(),

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
@@ -35,6 +36,34 @@ public sealed class RateLimitTests(PostgresFixture postgres, RedisFixture redis)
 
         Assert.Equal(HttpStatusCode.OK, (await first.Client().GetAsync("/v1/exempt")).StatusCode);
         Assert.Equal(HttpStatusCode.OK, (await first.Client(await database.AddKeyAsync()).GetAsync("/v1/limited")).StatusCode);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Token_OfOneAMinute_IsBackAfterTheWholeMinute(bool shared)
+    {
+        var database = await TestDatabase.CreateAsync(postgres);
+        await using var api = await StartAsync(database, shared ? redis.ConnectionString : $"127.0.0.1:{FreePort.Next()}", limit: 1);
+        using var client = api.Client();
+        var watch = Stopwatch.StartNew();
+        Assert.Equal(HttpStatusCode.OK, (await client.GetAsync("/v1/limited")).StatusCode);
+        var error = await client.GetAsync("/v1/limited").ErrorAsync(429, ErrorCodes.RateLimited);
+        // What has passed since the token was taken is all that may be missing from it.
+        Assert.InRange(error.GetProperty("details").GetProperty("retryAfterMs").GetInt64(), 60_000 - watch.ElapsedMilliseconds, 60_000);
+    }
+
+    [Fact]
+    public async Task Requests_AtOnce_PassAsOftenAsTheBucketHoldsTokens()
+    {
+        const int Many = 30;
+        var database = await TestDatabase.CreateAsync(postgres);
+        await using var api = await StartAsync(database, redis.ConnectionString, limit: Many);
+        using var client = api.Client();
+        var watch = Stopwatch.StartNew();
+        var responses = await Task.WhenAll(Enumerable.Range(0, 2 * Many).Select(_ => client.GetAsync("/v1/limited")));
+        // A token comes back every two seconds.
+        Assert.InRange(responses.Count(r => r.StatusCode == HttpStatusCode.OK), Many, Many + 1 + (int)(watch.Elapsed.TotalSeconds / 2));
     }
 
     [Fact]

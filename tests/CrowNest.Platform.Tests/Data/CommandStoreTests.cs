@@ -33,6 +33,30 @@ public sealed class CommandStoreTests(StoreFixture fixture) : IClassFixture<Stor
     }
 
     [Fact]
+    public async Task FindAndList_OfAnotherOrganizationOrProject_AreNothing()
+    {
+        var tenant = await fixture.AddTenantAsync();
+        var stranger = await fixture.AddTenantAsync();
+        var command = StoreFixture.NewCommand(await fixture.AddReadyAsync(tenant));
+        await Store.InsertAsync(tenant.Ownership, command, null, CancellationToken.None);
+        Ownership[] others =
+        [
+            stranger.Ownership, new(tenant.OrgId, ["prj_other"]), new(tenant.OrgId, []), new(stranger.OrgId, [tenant.ProjectId]),
+        ];
+
+        foreach (var other in others)
+        {
+            Assert.Null(await Store.FindAsync(other, command.Id, CancellationToken.None));
+            Assert.Empty(await Store.ListAsync(other, command.SandboxId, null, 10, CancellationToken.None));
+            Assert.Null(await Store.InsertAsync(other, StoreFixture.NewCommand(command.SandboxId), null, CancellationToken.None));
+        }
+
+        var own = new Ownership(tenant.OrgId, ["prj_other", tenant.ProjectId]);
+        Assert.NotNull(await Store.FindAsync(own, command.Id, CancellationToken.None));
+        Assert.Single(await Store.ListAsync(own, command.SandboxId, null, 10, CancellationToken.None));
+    }
+
+    [Fact]
     public async Task InsertAsync_PastTheDeadline_AddsNothing()
     {
         var tenant = await fixture.AddTenantAsync();

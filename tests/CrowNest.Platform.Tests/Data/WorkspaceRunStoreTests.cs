@@ -50,6 +50,102 @@ public sealed class WorkspaceRunStoreTests(StoreFixture fixture) : IClassFixture
     }
 
     [Fact]
+    public async Task Append_ManyAtOnce_GivesEachEventItsOwnNumberInItsOwnOrder()
+    {
+        var (_, id) = await StartedAsync();
+        Assert.NotNull(await _runs.ClaimAsync(id, "wrk_a", Now, default));
+        var before = (await _runs.FindAsync(id, default))!.LastSeq;
+
+        await Task.WhenAll(Enumerable.Range(0, 10).Select(n =>
+            _runs.AppendAsync(id, "wrk_a", [.. Enumerable.Range(0, 5).Select(m => Output($"{n}.{m}"))], default)));
+
+        var events = await _runs.ReadEventsAsync(id, before, 100, default);
+        Assert.Equal(Enumerable.Range((int)before + 1, 50).Select(n => (long)n), events.Select(e => e.Seq));
+        Assert.Equal(before + 50, (await _runs.FindAsync(id, default))!.LastSeq);
+        // What one call brought stands together, as it was given.
+        Assert.All(events.Select(e => e.Data!).Chunk(5), five =>
+            Assert.Equal(Enumerable.Range(0, 5).Select(m => $"{five[0].Split('.')[0]}.{m}"), five));
+    }
+
+    [Theory]
+    [InlineData("wrk_a", 0, WorkspaceRunStatus.Running, true)]
+    [InlineData("wrk_a", 1, WorkspaceRunStatus.Running, false)]
+    [InlineData("wrk_b", 0, WorkspaceRunStatus.Running, false)]
+    [InlineData("wrk_a", 0, WorkspaceRunStatus.Canceled, false)]
+    public async Task AppendOutput_NotWhereItContinuesTheOutput_ChangesNothing(string worker, long from, string status, bool appends)
+    {
+        var (tenant, id) = await StartedAsync();
+        Assert.NotNull(await _runs.ClaimAsync(id, "wrk_a", Now, default));
+        await _runs.AdvanceAsync(id, "wrk_a", WorkspaceRunStatus.Extracting, Told("extracting"), default);
+        await _runs.AdvanceAsync(id, "wrk_a", WorkspaceRunStatus.Running, Told("running"), default);
+        if (status == WorkspaceRunStatus.Canceled)
+        {
+            Assert.NotNull(await _runs.CancelAsync(tenant.Ownership, id, Now, Told("canceled"), default));
+        }
+
+        var before = (await _runs.FindAsync(id, default))!;
+        var row = await _runs.AppendOutputAsync(id, worker, from, from + 2, 7, true, [Output("a"), Output("b")], default);
+
+        Assert.Equal(appends, row is not null);
+        var after = (await _runs.FindAsync(id, default))!;
+        var grown = appends ? 2 : 0;
+        Assert.Equal(
+            (before.LastSeq + grown, (long)grown, appends ? 7L : 0, appends),
+            (after.LastSeq, after.OutputSeq, after.OutputBytes, after.OutputTruncated));
+        Assert.Equal(grown, (await _runs.ReadEventsAsync(id, before.LastSeq, 100, default)).Count);
+    }
+
+    [Fact]
+    public async Task FinishAndSaveEvidence_AfterEventsThatTheEvidenceDoesNotKnow_ChangeNothing()
+    {
+        var (_, id) = await StartedAsync();
+        Assert.NotNull(await _runs.ClaimAsync(id, "wrk_a", Now, default));
+        var known = (await _runs.AdvanceAsync(id, "wrk_a", WorkspaceRunStatus.Extracting, Told("extracting"), default))!.LastSeq;
+        Assert.NotNull(await _runs.AppendAsync(id, "wrk_a", [Output("one more")], default));
+        var end = new WorkspaceRunEnd(WorkspaceRunStatus.Failed, Now, WorkspaceRunFailure.ExtractionFailed);
+
+        Assert.Null(await _runs.FinishAsync(id, "wrk_a", end, Evidence, known, Told("failed"), default));
+        Assert.Null(await _runs.FinishAsync(id, "wrk_a", end, Evidence, known + 2, Told("failed"), default));
+        Assert.Null(await _runs.FinishAsync(id, "wrk_b", end, Evidence, known + 1, Told("failed"), default));
+        Assert.False((await _runs.FindAsync(id, default))!.IsFinal);
+        Assert.NotNull(await _runs.FinishAsync(id, "wrk_a", end, Evidence, known + 1, Told("failed"), default));
+    }
+
+    [Fact]
+    public async Task FindListCancel_OfAnotherOrganizationOrProject_AreNothing()
+    {
+        var (tenant, id) = await StartedAsync();
+        var stranger = await fixture.AddTenantAsync();
+        Ownership[] others = [stranger.Ownership, new(tenant.OrgId, ["prj_other"]), new(tenant.OrgId, [])];
+
+        foreach (var other in others)
+        {
+            Assert.Null(await _runs.FindAsync(other, id, default));
+            Assert.Empty(await _runs.ListAsync(other, new() { Limit = 10 }, default));
+            Assert.Null(await _runs.CancelAsync(other, id, Now, Told("canceled"), default));
+        }
+
+        var own = new Ownership(tenant.OrgId, [tenant.ProjectId]);
+        Assert.Equal(WorkspaceRunStatus.Starting, (await _runs.FindAsync(own, id, default))!.Status);
+        Assert.Single(await _runs.ListAsync(own, new() { Limit = 10 }, default));
+        Assert.NotNull(await _runs.CancelAsync(own, id, Now, Told("canceled"), default));
+    }
+
+    [Theory]
+    [InlineData(0, false)]
+    [InlineData(-1, true)]
+    public async Task Claim_AroundTheLapse_IsForOthersOnlyBehindIt(int leftMs, bool lapsed)
+    {
+        var (_, id) = await StartedAsync();
+        var (holder, other) = (Ids.New(Ids.Worker), Ids.New(Ids.Worker));
+        await AddWorkerAsync(holder, Now.AddMilliseconds(leftMs));
+        Assert.NotNull(await _runs.ClaimAsync(id, holder, Now.AddHours(-1), default));
+
+        Assert.Equal(lapsed, (await _runs.ListClaimableAsync(other, Now, 1000, default)).Contains(id));
+        Assert.Equal(lapsed, await _runs.ClaimAsync(id, other, Now, default) is not null);
+    }
+
+    [Fact]
     public async Task Claim_ByTheOneWithTheLease_ShutsOthersOutUntilItLapses()
     {
         var (_, id) = await StartedAsync();
@@ -106,6 +202,24 @@ public sealed class WorkspaceRunStoreTests(StoreFixture fixture) : IClassFixture
         Assert.Contains(unstarted, late);
     }
 
+    /// <summary>A run is given up only when it was unclaimed, or its worker without a lease, for the whole time.</summary>
+    [Theory]
+    [InlineData(-1, 0, false)]
+    [InlineData(0, -1, false)]
+    [InlineData(-1, -1, true)]
+    public async Task ListAbandoned_AroundTheTimeToBeClaimed_HasOnlyWhatIsPastIt(int startedMs, int leaseMs, bool abandoned)
+    {
+        var before = Now.AddMinutes(10);
+        var (_, id) = await StartedAsync(before.AddMilliseconds(startedMs));
+        var worker = Ids.New(Ids.Worker);
+        await AddWorkerAsync(worker, before.AddMilliseconds(leaseMs));
+        Assert.NotNull(await _runs.ClaimAsync(id, worker, Now, default));
+
+        var listed = await _runs.ListAbandonedAsync(Now.AddDays(-1), Now.AddDays(-1), before, 1000, default);
+
+        Assert.Equal(abandoned, listed.Contains(id));
+    }
+
     [Fact]
     public async Task Withdraw_OfARunThatWasStartedMeanwhile_ChangesNothing()
     {
@@ -158,13 +272,13 @@ public sealed class WorkspaceRunStoreTests(StoreFixture fixture) : IClassFixture
         return row.Id;
     }
 
-    private async Task<(Tenant Tenant, string Id)> StartedAsync()
+    private async Task<(Tenant Tenant, string Id)> StartedAsync(DateTimeOffset? at = null)
     {
         var tenant = await fixture.AddTenantAsync();
         var id = await CreatedAsync(tenant);
         Assert.Null(await _runs.MarkStartingAsync(id, Now, Told("starting"), default));
         Assert.NotNull(await _runs.MarkArchiveUploadedAsync(id, new string('b', 64), 3, "archives/x", Now, [Told("archive_uploaded")], default));
-        Assert.NotNull(await _runs.MarkStartingAsync(id, Now, Told("starting"), default));
+        Assert.NotNull(await _runs.MarkStartingAsync(id, at ?? Now, Told("starting"), default));
         return (tenant, id);
     }
 
