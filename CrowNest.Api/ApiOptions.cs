@@ -131,7 +131,7 @@ internal sealed class ResourceRange
 }
 
 /// <summary>Settings that all processes of a deployment share, section <c>CrowNest</c>.</summary>
-internal sealed class DeploymentOptions
+internal sealed class ApiDeploymentOptions
 {
     /// <summary>At least 32 characters: bearer of the internal API, root of derived keys.</summary>
     public string DeploymentSecret { get; set; } = "";
@@ -171,8 +171,8 @@ internal sealed class ApiOptionsValidator : IValidateOptions<ApiOptions>
             && options.EarlyHeadersAfter > TimeSpan.Zero && options.HeartbeatInterval > TimeSpan.Zero
             && options.TransferStallLimit > TimeSpan.Zero && options.SignedUrls.RotateAfter > TimeSpan.Zero,
             "Api: every duration must be positive.");
-        Check(options.DownloadUrlLifetime <= Links.SignedUrls.LongestLifetime,
-            $"Api:DownloadUrlLifetime may be at most {Links.SignedUrls.LongestLifetime}.");
+        Check(options.DownloadUrlLifetime <= Auth.Links.SignedUrls.LongestLifetime,
+            $"Api:DownloadUrlLifetime may be at most {Auth.Links.SignedUrls.LongestLifetime}.");
         return wrong.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(wrong);
 
         void Check(bool holds, string otherwise)
@@ -189,11 +189,11 @@ internal sealed class ApiOptionsValidator : IValidateOptions<ApiOptions>
 }
 
 /// <inheritdoc cref="ApiOptionsValidator"/>
-internal sealed class DeploymentOptionsValidator : IValidateOptions<DeploymentOptions>
+internal sealed class DeploymentOptionsValidator : IValidateOptions<ApiDeploymentOptions>
 {
     private const int MinLength = 32;
 
-    public ValidateOptionsResult Validate(string? name, DeploymentOptions options) =>
+    public ValidateOptionsResult Validate(string? name, ApiDeploymentOptions options) =>
         options.DeploymentSecret.Length >= MinLength
             ? ValidateOptionsResult.Success
             : ValidateOptionsResult.Fail($"CrowNest__DeploymentSecret must be set to at least {MinLength} random characters.");

@@ -2,14 +2,14 @@ using CrowNest.Api.AgentSessions;
 using CrowNest.Api.ApiKeys;
 using CrowNest.Api.Artifacts;
 using CrowNest.Api.Commands;
-using CrowNest.Api.Evidence;
 using CrowNest.Api.Files;
 using CrowNest.Api.Http;
-using CrowNest.Api.Objects;
+using CrowNest.Api.Maintenance;
 using CrowNest.Api.Projects;
 using CrowNest.Api.Sandboxes;
 using CrowNest.Api.Templates;
 using CrowNest.Api.WorkspaceRuns;
+using CrowNest.Api.WorkspaceRuns.Evidence;
 
 namespace CrowNest.Api;
 

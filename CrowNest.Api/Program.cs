@@ -1,15 +1,15 @@
 using CrowNest.Api;
+using CrowNest.Api.Auth.Links;
 using CrowNest.Api.Discovery;
-using CrowNest.Api.Evidence;
-using CrowNest.Api.Fleet;
 using CrowNest.Api.Http;
-using CrowNest.Api.Links;
+using CrowNest.Api.Nodes;
 using CrowNest.Api.SignIn;
+using CrowNest.Api.WorkspaceRuns.Evidence;
 using CrowNest.ServiceDefaults;
 using CrowNest.ServiceDefaults.Health;
 
 var builder = WebApplication.CreateBuilder(args);
-builder.AddServiceDefaults(Telemetry.Name).AddTransferMemory();
+builder.AddServiceDefaults(ApiTelemetry.Name).AddTransferMemory();
 builder.AddApi();
 builder.AddFleet();
 builder.Services.AddSignIn().AddResources();

@@ -51,8 +51,8 @@ internal static class DashboardServices
             options.Cookie.HttpOnly = true;
             options.Cookie.SameSite = SameSiteMode.Strict;
             options.Cookie.SecurePolicy = CookieSecurePolicy.SameAsRequest;
-            options.LoginPath = SignInEndpoints.Path;
-            options.ReturnUrlParameter = SignInEndpoints.ReturnParameter;
+            options.LoginPath = DashboardSignInEndpoints.Path;
+            options.ReturnUrlParameter = DashboardSignInEndpoints.ReturnParameter;
             options.SlidingExpiration = false;
         });
         services.AddAuthorizationBuilder()

@@ -1,5 +1,5 @@
 using CrowNest.Worker;
-using CrowNest.Worker.Fleet;
+using CrowNest.Worker.Nodes;
 using Microsoft.Extensions.Options;
 
 var builder = WebApplication.CreateBuilder([.. args.Except([NodeCleanup.Switch])]);

@@ -16,7 +16,7 @@ internal sealed class WorkerOptionsValidation : IValidateOptions<WorkerOptions>
         Check(options.Id is null || Ids.IsValid(options.Id, Ids.Worker), "Id must have the form wrk_…");
         Check(IsHttpUrl(options.ListenUrl), $"ListenUrl must be an http URL, it is '{options.ListenUrl}'");
         Check(IsHttpUrl(options.AdvertisedUrl), $"AdvertisedUrl must be an http URL, it is '{options.AdvertisedUrl}'");
-        foreach (var program in Fleet.AgentPrograms.Names)
+        foreach (var program in Nodes.AgentPrograms.Names)
         {
             Check(File.Exists(Path.Combine(options.AgentDirectory ?? "", program)),
                 $"AgentDirectory must hold {program}; there is none in '{options.AgentDirectory}'. Build CrowNest.Agent first");

@@ -1,15 +1,15 @@
 using System.Text.Json.Serialization;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Objects;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Database;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Redis;
+using CrowNest.Platform.Storage;
 using CrowNest.ServiceDefaults;
 using CrowNest.ServiceDefaults.Health;
 using CrowNest.Worker.Artifacts;
 using CrowNest.Worker.Commands;
 using CrowNest.Worker.Files;
-using CrowNest.Worker.Fleet;
 using CrowNest.Worker.Http;
+using CrowNest.Worker.Nodes;
 using CrowNest.Worker.Sandboxes;
 using CrowNest.Worker.WorkspaceRuns;
 using Microsoft.Extensions.Options;
@@ -23,7 +23,7 @@ internal static class WorkerServices
     /// <summary>Everything of the worker but its routes.</summary>
     public static WebApplicationBuilder AddWorker(this WebApplicationBuilder builder)
     {
-        builder.AddServiceDefaults(Telemetry.ServiceName).AddTransferMemory();
+        builder.AddServiceDefaults(WorkerTelemetry.ServiceName).AddTransferMemory();
         var services = builder.Services;
         services.AddOptions<DeploymentOptions>().BindConfiguration(DeploymentOptions.SectionName).ValidateOnStart();
         services.AddOptions<WorkerOptions>().BindConfiguration(WorkerOptions.SectionName).ValidateOnStart()

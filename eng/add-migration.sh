@@ -14,5 +14,5 @@ export DOTNET_ROLL_FORWARD=Major
 if [ "$1" = --check ]; then
   "$tools/dotnet-ef" migrations has-pending-model-changes "${common[@]}"
 else
-  "$tools/dotnet-ef" migrations add "$1" --output-dir Data/Migrations "${common[@]}"
+  "$tools/dotnet-ef" migrations add "$1" --output-dir Database/Migrations "${common[@]}"
 fi

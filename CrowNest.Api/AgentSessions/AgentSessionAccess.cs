@@ -1,10 +1,11 @@
 using System.Text.Json.Nodes;
 using CrowNest.Api.Auth;
-using CrowNest.Api.Fleet;
 using CrowNest.Api.Http;
+using CrowNest.Api.Nodes;
 using CrowNest.Api.Sandboxes;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.AgentSessions;
 

@@ -3,7 +3,8 @@ using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Api.Projects;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.AgentSessions;
 

@@ -1,7 +1,7 @@
 using CrowNest.Api.Auth;
 using CrowNest.Api.Bootstrap;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Tenancy;
 using Npgsql;
 using NpgsqlTypes;
 

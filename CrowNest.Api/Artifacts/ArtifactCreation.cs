@@ -1,13 +1,13 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using CrowNest.Api.Auth;
-using CrowNest.Api.Fleet;
 using CrowNest.Api.Http;
+using CrowNest.Api.Nodes;
 using CrowNest.Api.Sandboxes;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Storage;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Artifacts;
@@ -17,7 +17,7 @@ namespace CrowNest.Api.Artifacts;
 /// export goes on whatever becomes of the caller.
 /// </summary>
 internal sealed partial class ArtifactCreation(
-    ArtifactStore store, SandboxReadiness readiness, SandboxNode node, WorkerClient client, IOptions<ArtifactOptions> options,
+    ArtifactStore store, SandboxReadiness readiness, SandboxNode node, NodeClient client, IOptions<ArtifactOptions> options,
     IOptions<ApiOptions> api, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<ArtifactCreation> logger)
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(100);

@@ -1,10 +1,10 @@
 using CrowNest.Api.Auth;
+using CrowNest.Api.Auth.Links;
 using CrowNest.Api.Files;
 using CrowNest.Api.Http;
-using CrowNest.Api.Links;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Storage;
 using Microsoft.Extensions.Options;
 using Microsoft.Net.Http.Headers;
 

@@ -1,8 +1,11 @@
 using CrowNest.Api.AgentSessions;
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
+using CrowNest.Api.Maintenance;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.Artifacts;
 
@@ -24,8 +27,8 @@ internal static class ArtifactEndpoints
         services.AddOptions<ArtifactOptions>().BindConfiguration(ArtifactOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<ArtifactCreation>();
         services.AddSingleton<ArtifactDownload>();
-        services.AddSingleton<ArtifactRemoval>();
-        services.AddHostedService(s => s.GetRequiredService<ArtifactRemoval>());
+        services.AddSingleton<ExpiredArtifactSweeper>();
+        services.AddHostedService(s => s.GetRequiredService<ExpiredArtifactSweeper>());
         return services;
     }
 
@@ -132,7 +135,7 @@ internal static class ArtifactEndpoints
         download.SendAsync(artifactId, caller, context);
 
     private static async Task<ArtifactResponse> DeleteAsync(
-        string artifactId, Caller caller, ArtifactStore store, ArtifactRemoval removal, TimeProvider time, CancellationToken cancellationToken)
+        string artifactId, Caller caller, ArtifactStore store, ExpiredArtifactSweeper removal, TimeProvider time, CancellationToken cancellationToken)
     {
         var row = await store.DeleteAsync(caller.Ownership, artifactId, time.GetUtcNow(), cancellationToken)
             ?? throw ApiException.NotFound("Artifact");

@@ -1,10 +1,10 @@
 using CrowNest.Api.Auth;
 using CrowNest.Api.Files;
-using CrowNest.Api.Fleet;
 using CrowNest.Api.Http;
+using CrowNest.Api.Nodes;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Nodes;
 
 namespace CrowNest.Api.Artifacts;
 
@@ -12,7 +12,7 @@ namespace CrowNest.Api.Artifacts;
 internal static class ArtifactImport
 {
     public static async Task<ImportedArtifact> ImportAsync(
-        string sandboxId, Caller caller, HttpContext context, SandboxFiles files, SandboxNode node, WorkerClient client, ArtifactStore store,
+        string sandboxId, Caller caller, HttpContext context, SandboxFiles files, SandboxNode node, NodeClient client, ArtifactStore store,
         TimeProvider time, CancellationToken cancellationToken)
     {
         var sandbox = await files.FindAsync(caller, sandboxId, cancellationToken);

@@ -2,7 +2,9 @@ using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Api.Projects;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.Artifacts;
 

@@ -1,5 +1,5 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Artifacts;
 
 namespace CrowNest.Api.Artifacts;
 

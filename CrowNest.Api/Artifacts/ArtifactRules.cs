@@ -3,7 +3,8 @@ using System.Text.Json.Nodes;
 using CrowNest.Api.Files;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Files;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Sandboxes;
 using Microsoft.Net.Http.Headers;
 
 namespace CrowNest.Api.Artifacts;

@@ -1,5 +1,5 @@
+using CrowNest.Api.Auth.Links;
 using CrowNest.Api.Http;
-using CrowNest.Api.Links;
 using CrowNest.Contracts;
 
 namespace CrowNest.Api.Auth;

@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.Auth;
 

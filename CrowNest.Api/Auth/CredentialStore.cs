@@ -63,7 +63,7 @@ internal sealed class CredentialStore(NpgsqlDataSource database, TimeProvider ti
             return cached.Credential;
         }
 
-        Telemetry.CredentialLookups.Add(1);
+        ApiTelemetry.CredentialLookups.Add(1);
         var (found, expires) = await ReadAsync(hash, id, now, cancellationToken);
         if (found is null)
         {

@@ -1,6 +1,9 @@
 using CrowNest.Api.Auth;
+using CrowNest.Api.Templates;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Database;
+using CrowNest.Platform.Templates;
+using CrowNest.Platform.Tenancy;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 using Npgsql;

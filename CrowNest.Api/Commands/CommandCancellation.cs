@@ -1,14 +1,15 @@
 using System.Diagnostics;
-using CrowNest.Api.Fleet;
 using CrowNest.Api.Http;
+using CrowNest.Api.Nodes;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Sandboxes;
 
 namespace CrowNest.Api.Commands;
 
 /// <summary><c>POST /v1/commands/{id}/cancel</c> (api.md 5.5).</summary>
 internal sealed partial class CommandCancellation(
-    CommandStore commands, SandboxStore sandboxes, LiveWorkers workers, WorkerClient client, IHostApplicationLifetime lifetime,
+    CommandStore commands, SandboxStore sandboxes, LiveWorkers workers, NodeClient client, IHostApplicationLifetime lifetime,
     TimeProvider time, ILogger<CommandCancellation> logger)
 {
     /// <summary>Above the ten seconds of a graceful cancel and the lease of a node that dies meanwhile.</summary>

@@ -1,8 +1,8 @@
 using System.Diagnostics;
-using CrowNest.Api.Fleet;
+using CrowNest.Api.Nodes;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Nodes;
 
 namespace CrowNest.Api.Commands;
 
@@ -11,7 +11,7 @@ namespace CrowNest.Api.Commands;
 /// on with the command, and so does this.
 /// </summary>
 internal sealed partial class CommandDelivery(
-    CommandStore store, LiveWorkers workers, WorkerClient client, TimeProvider time, ILogger<CommandDelivery> logger)
+    CommandStore store, LiveWorkers workers, NodeClient client, TimeProvider time, ILogger<CommandDelivery> logger)
 {
     /// <summary>
     /// How long a node may be away before a command that it has not begun is failed: above a restart of a worker, and below the time after

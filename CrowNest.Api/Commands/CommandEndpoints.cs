@@ -2,8 +2,11 @@ using System.Text.Json.Nodes;
 using CrowNest.Api.Artifacts;
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
+using CrowNest.Api.Maintenance;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Tenancy;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Commands;
@@ -27,10 +30,10 @@ internal static class CommandEndpoints
     public static IServiceCollection AddCommands(this IServiceCollection services)
     {
         services.AddSingleton<CommandDelivery>();
-        services.AddSingleton<CommandExecution>();
+        services.AddSingleton<CommandRequests>();
         services.AddSingleton<CommandCancellation>();
         services.AddSingleton<CommandStreaming>();
-        services.AddHostedService<LogRetention>();
+        services.AddHostedService<LogRetentionSweeper>();
         return services;
     }
 
@@ -82,7 +85,7 @@ internal static class CommandEndpoints
     }
 
     private static async Task<IResult> RunAsync(
-        string sandboxId, Caller caller, HttpContext context, CommandExecution execution, SandboxStore sandboxes,
+        string sandboxId, Caller caller, HttpContext context, CommandRequests execution, SandboxStore sandboxes,
         ArtifactCreation artifacts, CancellationToken cancellationToken)
     {
         Task<CommandRow> run;
@@ -111,7 +114,7 @@ internal static class CommandEndpoints
     }
 
     private static async Task<IResult> StartAsync(
-        string sandboxId, Caller caller, HttpContext context, CommandExecution execution, SandboxStore sandboxes, IOptions<ApiOptions> options,
+        string sandboxId, Caller caller, HttpContext context, CommandRequests execution, SandboxStore sandboxes, IOptions<ApiOptions> options,
         CancellationToken cancellationToken)
     {
         CommandRow row;

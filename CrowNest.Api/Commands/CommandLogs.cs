@@ -1,10 +1,10 @@
 using System.Text.Json.Nodes;
 using CrowNest.Api.Auth;
+using CrowNest.Api.Auth.Links;
 using CrowNest.Api.Http;
-using CrowNest.Api.Links;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Commands.Logs;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Commands;

@@ -1,6 +1,6 @@
 using System.Text;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Commands;
 
 namespace CrowNest.Api.Commands;
 

@@ -4,8 +4,8 @@ using System.Text.RegularExpressions;
 using CrowNest.Api.Artifacts;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Files;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Sandboxes;
 
 namespace CrowNest.Api.Commands;
 

@@ -1,8 +1,8 @@
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Commands.Logs;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Commands;

@@ -1,10 +1,10 @@
 using System.Globalization;
 using CrowNest.Api.Auth;
+using CrowNest.Api.Auth.Links;
 using CrowNest.Api.Http;
-using CrowNest.Api.Links;
 using CrowNest.Contracts;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Files;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Nodes;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Files;

@@ -1,9 +1,10 @@
 using System.Text;
 using CrowNest.Api.Auth;
-using CrowNest.Api.Fleet;
 using CrowNest.Api.Http;
+using CrowNest.Api.Nodes;
 using CrowNest.Contracts;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Sandboxes;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Files;
@@ -91,7 +92,7 @@ internal static class FileOperations
         var request = await RequestBody.ReadAsync<MakeDirectoryRequest>(context, cancellationToken);
         var path = FileRules.Path("path", request.Path);
         var body = new { path, parents = request.Parents ?? false };
-        return await AskAsync(files, sandbox, HttpMethod.Post, "/mkdir", () => WorkerClient.ToContent(body), cancellationToken);
+        return await AskAsync(files, sandbox, HttpMethod.Post, "/mkdir", () => NodeClient.ToContent(body), cancellationToken);
     }
 
     public static async Task<FileResponse> MoveAsync(
@@ -107,7 +108,7 @@ internal static class FileOperations
         }
 
         var body = new { from, to, overwrite = request.Overwrite ?? false };
-        return await AskAsync(files, sandbox, HttpMethod.Post, "/move", () => WorkerClient.ToContent(body), cancellationToken);
+        return await AskAsync(files, sandbox, HttpMethod.Post, "/move", () => NodeClient.ToContent(body), cancellationToken);
     }
 
     public static async Task<FileMatches> SearchAsync(
@@ -117,7 +118,7 @@ internal static class FileOperations
         var request = await RequestBody.ReadAsync<SearchFilesRequest>(context, cancellationToken);
         var body = FileSearch.Check(request);
         var found = await files.AskAsync<FileSearch.Found>(
-            sandbox, HttpMethod.Post, "/search", () => WorkerClient.ToContent(body), cancellationToken);
+            sandbox, HttpMethod.Post, "/search", () => NodeClient.ToContent(body), cancellationToken);
         return new FileMatches(
             [.. found.Matches.Select(FileSearch.ToMatch)], found.Truncated ? true : null, found.Truncated ? found.StoppedBy : null);
     }
@@ -136,7 +137,7 @@ internal static class FileOperations
     }
 
     private static async Task<FileResponse> AskAsync(
-        SandboxFiles files, Platform.Data.SandboxRow sandbox, HttpMethod method, string route, Func<HttpContent>? body,
+        SandboxFiles files, SandboxRow sandbox, HttpMethod method, string route, Func<HttpContent>? body,
         CancellationToken cancellationToken) =>
         new(SandboxFiles.ToStat(await files.AskAsync<AgentFile>(sandbox, method, route, body, cancellationToken)));
 }

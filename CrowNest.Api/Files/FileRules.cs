@@ -5,7 +5,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Files;
+using CrowNest.Platform.Sandboxes;
 
 namespace CrowNest.Api.Files;
 

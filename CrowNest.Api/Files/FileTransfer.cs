@@ -1,9 +1,9 @@
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Files;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Sandboxes;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Files;

@@ -2,12 +2,13 @@ using System.Globalization;
 using System.Runtime.ExceptionServices;
 using System.Text;
 using CrowNest.Api.Auth;
-using CrowNest.Api.Fleet;
 using CrowNest.Api.Http;
+using CrowNest.Api.Nodes;
 using CrowNest.Api.Sandboxes;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.Files;
 
@@ -16,7 +17,7 @@ namespace CrowNest.Api.Files;
 /// order of checks of api.md 2.6.
 /// </summary>
 internal sealed class SandboxFiles(
-    SandboxStore sandboxes, SandboxReadiness readiness, SandboxNode node, WorkerClient client, UsageStore usage, TimeProvider time)
+    SandboxStore sandboxes, SandboxReadiness readiness, SandboxNode node, NodeClient client, UsageStore usage, TimeProvider time)
 {
     /// <summary>The caller's sandbox, whatever its state.</summary>
     /// <exception cref="ApiException">404.</exception>

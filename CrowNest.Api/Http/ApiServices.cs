@@ -1,10 +1,11 @@
 using CrowNest.Api.Auth;
+using CrowNest.Api.Auth.Links;
 using CrowNest.Api.Bootstrap;
-using CrowNest.Api.Links;
+using CrowNest.Api.Maintenance;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Database;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Redis;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 
@@ -25,9 +26,9 @@ internal static class ApiServices
         // First, because hosted services start in order and the others want the tables.
         services.AddBootstrap();
         services.AddOptions<ApiOptions>().BindConfiguration("Api").ValidateOnStart();
-        services.AddOptions<DeploymentOptions>().BindConfiguration("CrowNest").ValidateOnStart();
+        services.AddOptions<ApiDeploymentOptions>().BindConfiguration("CrowNest").ValidateOnStart();
         services.AddSingleton<IValidateOptions<ApiOptions>, ApiOptionsValidator>();
-        services.AddSingleton<IValidateOptions<DeploymentOptions>, DeploymentOptionsValidator>();
+        services.AddSingleton<IValidateOptions<ApiDeploymentOptions>, DeploymentOptionsValidator>();
         services.TryAddSingleton(TimeProvider.System);
         services.AddHttpContextAccessor();
         services.ConfigureHttpJsonOptions(json => CrowNestJson.Configure(json.SerializerOptions));

@@ -1,4 +1,4 @@
-using CrowNest.Api.Links;
+using CrowNest.Api.Auth.Links;
 using Microsoft.AspNetCore.Cors;
 
 namespace CrowNest.Api.Http;

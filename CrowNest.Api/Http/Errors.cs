@@ -86,7 +86,7 @@ internal sealed partial class Errors(RequestDelegate next, ILogger<Errors> logge
             response.Headers.RetryAfter = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
         }
 
-        Telemetry.Errors.Add(1, new KeyValuePair<string, object?>("code", error.Code));
+        ApiTelemetry.Errors.Add(1, new KeyValuePair<string, object?>("code", error.Code));
         await response.WriteAsJsonAsync(
             new ErrorEnvelope(new ErrorBody(error.Code, error.Message, error.Details)), CrowNestJson.Options, context.RequestAborted);
     }

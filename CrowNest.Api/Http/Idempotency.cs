@@ -220,7 +220,7 @@ internal sealed partial class Idempotency(
     }
 
     private static void Count(string outcome) =>
-        Telemetry.IdempotentRequests.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
+        ApiTelemetry.IdempotentRequests.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
 
     [LoggerMessage(1201, LogLevel.Error, "The state of an idempotency record could not be written.")]
     private static partial void LogNotRecorded(ILogger logger, Exception exception);

@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using System.Text.Json.Nodes;
 using CrowNest.Api.Auth;
 using CrowNest.Contracts;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Redis;
 using Microsoft.Extensions.Options;
 using StackExchange.Redis;
 
@@ -77,7 +77,7 @@ internal sealed partial class TokenBuckets(
             }
         }
 
-        Telemetry.LocalRateLimits.Add(1);
+        ApiTelemetry.LocalRateLimits.Add(1);
         return TakeLocally(credentialId);
     }
 

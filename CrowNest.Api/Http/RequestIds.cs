@@ -19,13 +19,13 @@ internal sealed class RequestIds(RequestDelegate next, ILogger<RequestIds> logge
         var given = context.Request.Headers[Header].ToString();
         var id = IsSane(given) ? given : $"req_{RandomNumberGenerator.GetString(Alphabet, 24)}";
         context.TraceIdentifier = id;
-        Activity.Current?.SetTag(Telemetry.RequestIdTag, id);
+        Activity.Current?.SetTag(ApiTelemetry.RequestIdTag, id);
         context.Response.OnStarting(() =>
         {
             context.Response.Headers[Header] = id;
             return Task.CompletedTask;
         });
-        using (logger.BeginScope(new Dictionary<string, object> { [Telemetry.RequestIdTag] = id }))
+        using (logger.BeginScope(new Dictionary<string, object> { [ApiTelemetry.RequestIdTag] = id }))
         {
             await next(context);
         }

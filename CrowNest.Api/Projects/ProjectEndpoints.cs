@@ -1,7 +1,8 @@
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Database;
+using CrowNest.Platform.Tenancy;
 using Microsoft.EntityFrameworkCore;
 
 namespace CrowNest.Api.Projects;

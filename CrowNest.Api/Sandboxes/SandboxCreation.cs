@@ -1,19 +1,21 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using CrowNest.Api.Auth;
-using CrowNest.Api.Fleet;
 using CrowNest.Api.Http;
+using CrowNest.Api.Nodes;
 using CrowNest.Api.Projects;
+using CrowNest.Api.Templates;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Templates;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Sandboxes;
 
 /// <summary><c>POST /v1/sandboxes</c> (api.md 4.3): check, count, write the row, find a node, wait for <c>ready</c>.</summary>
 internal sealed partial class SandboxCreation(
-    SandboxStore store, ProjectAccess projects, TemplateChoice templates, SandboxStart start, IOptions<SandboxOptions> options,
+    SandboxStore store, ProjectAccess projects, TemplateChoice templates, SandboxDelivery start, IOptions<SandboxOptions> options,
     IOptions<ApiOptions> api, TimeProvider time, ILogger<SandboxCreation> logger)
 {
     /// <summary>Makes a sandbox; returns it <c>ready</c>, or as it is when it takes longer than <see cref="SandboxOptions.ReadyWait"/>.</summary>

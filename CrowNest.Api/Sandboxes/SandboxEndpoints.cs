@@ -1,8 +1,10 @@
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Api.Projects;
+using CrowNest.Api.Templates;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.Sandboxes;
 
@@ -16,7 +18,7 @@ internal static class SandboxEndpoints
         services.AddOptions<SandboxOptions>().BindConfiguration(SandboxOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<TemplateCatalog>();
         services.AddSingleton<TemplateChoice>();
-        services.AddSingleton<SandboxStart>();
+        services.AddSingleton<SandboxDelivery>();
         services.AddSingleton<SandboxCreation>();
         services.AddSingleton<SandboxKill>();
         services.AddSingleton<SandboxExtension>();

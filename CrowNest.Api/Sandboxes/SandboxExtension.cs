@@ -1,7 +1,8 @@
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Tenancy;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Sandboxes;

@@ -1,14 +1,15 @@
-using CrowNest.Api.Fleet;
 using CrowNest.Api.Http;
+using CrowNest.Api.Nodes;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Tenancy;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Sandboxes;
 
 /// <summary><c>DELETE /v1/sandboxes/{id}</c> (api.md 4.6).</summary>
 internal sealed partial class SandboxKill(
-    SandboxStore store, LiveWorkers workers, WorkerClient client, IOptions<SandboxOptions> options, TimeProvider time,
+    SandboxStore store, LiveWorkers workers, NodeClient client, IOptions<SandboxOptions> options, TimeProvider time,
     ILogger<SandboxKill> logger)
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(50);

@@ -29,7 +29,7 @@ internal static class InternalAccess
     public static RouteHandlerBuilder RequireDeploymentSecret(this RouteHandlerBuilder route) =>
         route.AddEndpointFilter((context, next) =>
         {
-            var secret = context.HttpContext.RequestServices.GetRequiredService<IOptions<DeploymentOptions>>().Value.DeploymentSecret;
+            var secret = context.HttpContext.RequestServices.GetRequiredService<IOptions<ApiDeploymentOptions>>().Value.DeploymentSecret;
             var bearer = Authentication.Bearer(context.HttpContext.Request)
                 ?? throw new ApiException(ErrorCodes.Unauthorized, "The internal API wants the deployment's secret.");
             // Hashed first, so that not even the length shows in the time it takes.

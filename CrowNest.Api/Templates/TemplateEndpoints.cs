@@ -1,6 +1,7 @@
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Database;
+using CrowNest.Platform.Templates;
 using Microsoft.EntityFrameworkCore;
 
 namespace CrowNest.Api.Templates;

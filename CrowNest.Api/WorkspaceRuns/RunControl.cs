@@ -1,12 +1,14 @@
 using System.Text.Json.Nodes;
 using CrowNest.Api.Http;
+using CrowNest.Api.Maintenance;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Tenancy;
+using CrowNest.Platform.WorkspaceRuns;
 
 namespace CrowNest.Api.WorkspaceRuns;
 
 /// <summary>Start and cancel of a run (api.md 10.6, 10.7): conditional changes, so that two of them at once have one outcome.</summary>
-internal sealed class RunControl(WorkspaceRunStore runs, RunNotices notices, RunEnding ending, TimeProvider time)
+internal sealed class RunControl(WorkspaceRunStore runs, RunSignals notices, AbandonedRunCompletion ending, TimeProvider time)
 {
     /// <summary>Starts the run, or returns one that is started as it is.</summary>
     public async Task<WorkspaceRunRow> StartAsync(Ownership owner, string runId, CancellationToken cancellationToken)
@@ -20,7 +22,7 @@ internal sealed class RunControl(WorkspaceRunStore runs, RunNotices notices, Run
                     throw new ApiException(ErrorCodes.UploadIncomplete, "The run has no archive yet: upload it first.");
                 case WorkspaceRunStatus.ArchiveUploaded:
                     var now = time.GetUtcNow();
-                    var told = RunTold.Status(WorkspaceRunStatus.Starting, now);
+                    var told = RunEventFactory.Status(WorkspaceRunStatus.Starting, now);
                     if (await runs.MarkStartingAsync(runId, now, told, CancellationToken.None) is { } started)
                     {
                         await notices.StartedAsync(started, CancellationToken.None);
@@ -43,7 +45,7 @@ internal sealed class RunControl(WorkspaceRunStore runs, RunNotices notices, Run
     {
         var now = time.GetUtcNow();
         cancellationToken.ThrowIfCancellationRequested();
-        if (await runs.CancelAsync(owner, runId, now, RunTold.Status(WorkspaceRunStatus.Canceled, now), CancellationToken.None)
+        if (await runs.CancelAsync(owner, runId, now, RunEventFactory.Status(WorkspaceRunStatus.Canceled, now), CancellationToken.None)
             is not { } canceled)
         {
             return await FindAsync(owner, runId, cancellationToken);

@@ -4,8 +4,10 @@ using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Api.Projects;
 using CrowNest.Api.Sandboxes;
+using CrowNest.Api.Templates;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.WorkspaceRuns;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.WorkspaceRuns;
@@ -54,7 +56,7 @@ internal sealed class RunCreation(
             CreatedAt = now,
         };
         Activity.Current?.SetTag("crownest.workspace_run_id", run.Id);
-        return await runs.InsertAsync(run, RunTold.Status(WorkspaceRunStatus.AwaitingArchive, now), idempotencyId, CancellationToken.None);
+        return await runs.InsertAsync(run, RunEventFactory.Status(WorkspaceRunStatus.AwaitingArchive, now), idempotencyId, CancellationToken.None);
     }
 
     private async Task<Ground> ChooseAsync(CreateWorkspaceRunRequest request, string projectId, CancellationToken cancellationToken)

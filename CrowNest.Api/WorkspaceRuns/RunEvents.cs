@@ -1,8 +1,7 @@
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.WorkspaceRuns;
 using Microsoft.Extensions.Options;
 using Npgsql;
 

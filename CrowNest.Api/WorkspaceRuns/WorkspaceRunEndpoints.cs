@@ -1,8 +1,10 @@
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
+using CrowNest.Api.Maintenance;
 using CrowNest.Api.Projects;
+using CrowNest.Api.WorkspaceRuns.Archives;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Tenancy;
 using CrowNest.Platform.WorkspaceRuns;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -25,14 +27,14 @@ internal static class WorkspaceRunEndpoints
     {
         services.AddOptions<WorkspaceRunOptions>().BindConfiguration(WorkspaceRunOptions.Section)
             .ValidateDataAnnotations().ValidateOnStart();
-        services.AddSingleton<RunNotices>();
+        services.AddSingleton<RunSignals>();
         services.AddSingleton<RunCreation>();
         services.AddSingleton<RunControl>();
-        services.AddSingleton<RunEnding>();
+        services.AddSingleton<AbandonedRunCompletion>();
         services.AddSingleton<RunEvents>();
         services.AddSingleton<ArchiveUpload>();
         services.AddSingleton<ArchiveStaging>();
-        services.AddHostedService<AbandonedRuns>();
+        services.AddHostedService<AbandonedRunSweeper>();
         return services;
     }
 

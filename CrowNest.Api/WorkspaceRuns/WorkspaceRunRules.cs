@@ -3,7 +3,8 @@ using CrowNest.Api.Commands;
 using CrowNest.Api.Files;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Sandboxes;
 
 namespace CrowNest.Api.WorkspaceRuns;
 

@@ -114,7 +114,7 @@ public abstract class LivePage : ComponentBase, IAsyncDisposable
         Navigation.NavigateTo(url, forceLoad: true);
     });
 
-    private protected void LeaveForSignIn() => Navigation.NavigateTo(SignInEndpoints.Path + "?ended=true", forceLoad: true);
+    private protected void LeaveForSignIn() => Navigation.NavigateTo(DashboardSignInEndpoints.Path + "?ended=true", forceLoad: true);
 
     private protected static bool IsSessionOver(CrowNestApiException exception) => exception.Status == HttpStatusCode.Unauthorized;
 

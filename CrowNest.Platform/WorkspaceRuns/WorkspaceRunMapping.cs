@@ -1,5 +1,4 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
 
 namespace CrowNest.Platform.WorkspaceRuns;
 

@@ -6,7 +6,7 @@ namespace CrowNest.Worker.Agents;
 /// </summary>
 /// <param name="maxBytes">More than these break the protocol.</param>
 /// <param name="eachRead">How long a single read may take; null: what <paramref name="patience"/> expects already holds for all of it.</param>
-internal sealed class AgentBody(HttpResponseMessage response, Stream inner, long maxBytes, TimeSpan? eachRead, AgentPatience patience) : Stream
+internal sealed class AgentBody(HttpResponseMessage response, Stream inner, long maxBytes, TimeSpan? eachRead, AgentTimeouts patience) : Stream
 {
     private readonly byte[] _beyond = new byte[1];
 
@@ -24,7 +24,7 @@ internal sealed class AgentBody(HttpResponseMessage response, Stream inner, long
         set => throw new NotSupportedException();
     }
 
-    public static async Task<AgentBody> OpenAsync(HttpResponseMessage response, long maxBytes, TimeSpan? eachRead, AgentPatience patience) =>
+    public static async Task<AgentBody> OpenAsync(HttpResponseMessage response, long maxBytes, TimeSpan? eachRead, AgentTimeouts patience) =>
         new(response, await response.Content.ReadAsStreamAsync(patience.Token), maxBytes, eachRead, patience);
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
@@ -32,7 +32,7 @@ internal sealed class AgentBody(HttpResponseMessage response, Stream inner, long
         // At the limit there is still an end to be seen: without one the answer is longer, or was cut.
         var atLimit = Count == maxBytes;
         var room = atLimit ? _beyond : buffer[..(int)Math.Min(buffer.Length, maxBytes - Count)];
-        using var canceled = cancellationToken.UnsafeRegister(static patience => ((AgentPatience)patience!).GiveUp(), patience);
+        using var canceled = cancellationToken.UnsafeRegister(static patience => ((AgentTimeouts)patience!).GiveUp(), patience);
         try
         {
             if (eachRead is { } limit)

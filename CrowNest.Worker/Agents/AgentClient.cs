@@ -117,7 +117,7 @@ internal sealed class AgentClient : IDisposable
     /// that before its end closes the connection.
     /// </summary>
     /// <param name="patience">What the answer's head may take is expected already.</param>
-    public async Task<HttpResponseMessage> OpenAsync(HttpRequestMessage request, AgentPatience patience)
+    public async Task<HttpResponseMessage> OpenAsync(HttpRequestMessage request, AgentTimeouts patience)
     {
         try
         {
@@ -152,7 +152,7 @@ internal sealed class AgentClient : IDisposable
 
     private static AgentErrorException ReadError(HttpResponseMessage response, byte[] body)
     {
-        var error = JsonSerializer.Deserialize(body, AgentJson.Default.AgentError)?.Error;
+        var error = JsonSerializer.Deserialize(body, AgentJson.Default.AgentErrorAnswer)?.Error;
         return new AgentErrorException((int)response.StatusCode, error?.Code ?? "", error?.Message ?? "");
     }
 

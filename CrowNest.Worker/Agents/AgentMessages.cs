@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Nodes;
 
 namespace CrowNest.Worker.Agents;
 
@@ -51,7 +51,7 @@ internal sealed record AgentCancel(string Mode, int? GraceMs);
 /// <summary>Answer to an extraction.</summary>
 internal sealed record AgentExtracted(long Entries, long Bytes);
 
-internal sealed record AgentError(AgentErrorBody? Error);
+internal sealed record AgentErrorAnswer(AgentErrorBody? Error);
 
 internal sealed record AgentErrorBody(string? Code, string? Message);
 
@@ -64,7 +64,7 @@ internal sealed record AgentErrorBody(string? Code, string? Message);
 [JsonSerializable(typeof(AgentCommandState))]
 [JsonSerializable(typeof(AgentCommandList))]
 [JsonSerializable(typeof(AgentCancel))]
-[JsonSerializable(typeof(AgentError))]
+[JsonSerializable(typeof(AgentErrorAnswer))]
 [JsonSerializable(typeof(AgentFile))]
 [JsonSerializable(typeof(AgentExtracted))]
 internal sealed partial class AgentJson : JsonSerializerContext;

@@ -1,8 +1,8 @@
 using System.Collections.Concurrent;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Storage;
 using CrowNest.Worker.Agents;
 using CrowNest.Worker.Files;
 using CrowNest.Worker.Http;
@@ -97,7 +97,7 @@ internal sealed partial class ArtifactExport : IHostedService, IDisposable
 
     private async Task<ArtifactRow> RunAsync(LiveSandbox sandbox, StoreArtifact request)
     {
-        using var activity = Telemetry.Activities.StartActivity("artifact.export");
+        using var activity = WorkerTelemetry.Activities.StartActivity("artifact.export");
         activity?.SetTag("crownest.artifact_id", request.ArtifactId).SetTag("crownest.sandbox_id", sandbox.Id);
         var since = _clock.GetTimestamp();
         var outcome = ErrorCodes.InternalError;

@@ -6,21 +6,21 @@ namespace CrowNest.Worker.Artifacts;
 internal static class ArtifactMetrics
 {
     /// <summary>Tag <c>outcome</c>: <c>stored</c>, or the code of the failure.</summary>
-    public static readonly Histogram<double> ExportDuration = Telemetry.Meter.CreateHistogram<double>(
+    public static readonly Histogram<double> ExportDuration = WorkerTelemetry.Meter.CreateHistogram<double>(
         "crownest.artifact.export.duration", "ms", "From the request until an artifact is stored.");
 
-    public static readonly Counter<long> ExportBytes = Telemetry.Meter.CreateCounter<long>(
+    public static readonly Counter<long> ExportBytes = WorkerTelemetry.Meter.CreateCounter<long>(
         "crownest.artifact.export.bytes", "By", "Bytes stored as artifacts.");
 
     /// <summary>Tag <c>outcome</c>: <c>written</c>, or the code of the failure.</summary>
-    public static readonly Histogram<double> ImportDuration = Telemetry.Meter.CreateHistogram<double>(
+    public static readonly Histogram<double> ImportDuration = WorkerTelemetry.Meter.CreateHistogram<double>(
         "crownest.artifact.import.duration", "ms", "From the request until an object is a file of a sandbox.");
 
-    public static readonly Counter<long> ImportBytes = Telemetry.Meter.CreateCounter<long>(
+    public static readonly Counter<long> ImportBytes = WorkerTelemetry.Meter.CreateCounter<long>(
         "crownest.artifact.import.bytes", "By", "Bytes written into sandboxes from objects.");
 
     /// <summary>Tag <c>status</c>: one of api.md 5.4.</summary>
-    public static readonly Counter<long> Collections = Telemetry.Meter.CreateCounter<long>(
+    public static readonly Counter<long> Collections = WorkerTelemetry.Meter.CreateCounter<long>(
         "crownest.command.collections", "{collection}", "Finished collections of commands.");
 
     public static KeyValuePair<string, object?> Outcome(string outcome) => new("outcome", outcome);

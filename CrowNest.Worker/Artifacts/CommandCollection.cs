@@ -1,5 +1,5 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Commands;
 using CrowNest.Worker.Http;
 using CrowNest.Worker.Sandboxes;
 using Npgsql;
@@ -22,7 +22,7 @@ internal sealed partial class CommandCollection(
             return final;
         }
 
-        using var activity = Telemetry.Activities.StartActivity("command.collect");
+        using var activity = WorkerTelemetry.Activities.StartActivity("command.collect");
         activity?.SetTag("crownest.command_id", final.Id).SetTag("crownest.collect_entries", plan.Entries.Count);
         var giveUpStorage = clock.GetUtcNow() + StoragePatience;
         var failures = new List<CollectFailure>();

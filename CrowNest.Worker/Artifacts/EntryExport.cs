@@ -1,9 +1,10 @@
 using System.Text;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Files;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Storage;
 using CrowNest.Worker.Http;
 using CrowNest.Worker.Sandboxes;
 

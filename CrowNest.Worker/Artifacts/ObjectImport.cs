@@ -1,6 +1,6 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Storage;
 using CrowNest.Worker.Agents;
 using CrowNest.Worker.Files;
 using CrowNest.Worker.Http;
@@ -19,7 +19,7 @@ internal sealed class ObjectImport(IObjectStore objects, AgentFiles files, Agent
     /// <exception cref="WorkerException">The codes of docs/protocols.md 3.</exception>
     public async Task<AgentFile> WriteAsync(LiveSandbox sandbox, ImportObject request, CancellationToken cancellationToken)
     {
-        using var activity = Telemetry.Activities.StartActivity("artifact.import");
+        using var activity = WorkerTelemetry.Activities.StartActivity("artifact.import");
         activity?.SetTag("crownest.sandbox_id", sandbox.Id).SetTag("crownest.artifact_bytes", request.SizeBytes);
         var since = clock.GetTimestamp();
         var outcome = ErrorCodes.InternalError;

@@ -1,7 +1,8 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Commands.Logs;
 using CrowNest.Worker.Agents;
+using CrowNest.Worker.Commands.Output;
 using CrowNest.Worker.Sandboxes;
 using Npgsql;
 
@@ -12,7 +13,7 @@ namespace CrowNest.Worker.Commands;
 /// that nothing stays open or on disk forever, whoever died when.
 /// </summary>
 internal sealed partial class CommandReconciliation(
-    string workerId, CommandExecution execution, FinishedLogs finished, SpoolFolder spools, CommandStore commands, CommandLogWriter writer,
+    string workerId, CommandRunner execution, LogArchiver finished, SpoolFolder spools, CommandStore commands, CommandLogWriter writer,
     OutputTaps taps, LiveSandboxes sandboxes, TimeProvider clock, ILogger<CommandReconciliation> logger) : BackgroundService, IAdoptedSandboxObserver
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(15);

@@ -1,8 +1,9 @@
 using System.Diagnostics;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Nodes;
 using CrowNest.Worker.Agents;
+using CrowNest.Worker.Commands.Output;
 using CrowNest.Worker.Sandboxes;
 
 namespace CrowNest.Worker.Commands;
@@ -45,7 +46,7 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
     /// <param name="markAtOnce">Whether someone waits for the row to say that it runs.</param>
     public async Task StartAsync(StartCommand request, bool markAtOnce, CancellationToken stopping)
     {
-        using var activity = Telemetry.Activities.StartActivity("command");
+        using var activity = WorkerTelemetry.Activities.StartActivity("command");
         activity?.SetTag("crownest.command_id", id).SetTag("crownest.sandbox_id", sandbox.Id);
         var since = services.Clock.GetTimestamp();
         await GuardAsync(
@@ -279,7 +280,7 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
     {
         var end = services.Clock.GetUtcNow();
         var start = CommandEnds.FromAgent(state, row.CreatedAt, end).StartedAt!.Value;
-        Telemetry.Activities.StartActivity("agent.exec", ActivityKind.Client, Activity.Current?.Context ?? default, startTime: start)
+        WorkerTelemetry.Activities.StartActivity("agent.exec", ActivityKind.Client, Activity.Current?.Context ?? default, startTime: start)
             ?.SetEndTime(end.UtcDateTime).Dispose();
     }
 

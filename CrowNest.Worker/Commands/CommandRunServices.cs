@@ -1,4 +1,5 @@
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Commands;
+using CrowNest.Worker.Commands.Output;
 using CrowNest.Worker.Sandboxes;
 
 namespace CrowNest.Worker.Commands;

@@ -1,4 +1,5 @@
-using CrowNest.Worker.Fleet;
+using CrowNest.Worker.Commands.Output;
+using CrowNest.Worker.Nodes;
 using CrowNest.Worker.Sandboxes;
 
 namespace CrowNest.Worker.Commands;
@@ -10,9 +11,9 @@ internal static class CommandServices
     {
         services.AddSingleton(provider => new SpoolFolder(Path.Combine(provider.GetRequiredService<Node>().State.Path, "spool")));
         services.AddSingleton<OutputTaps>();
-        services.AddSingleton<FinishedLogs>();
-        services.AddSingleton<CommandExecution>();
-        services.AddHostedService(provider => provider.GetRequiredService<CommandExecution>());
+        services.AddSingleton<LogArchiver>();
+        services.AddSingleton<CommandRunner>();
+        services.AddHostedService(provider => provider.GetRequiredService<CommandRunner>());
         services.AddSingleton(provider =>
             ActivatorUtilities.CreateInstance<CommandReconciliation>(provider, provider.GetRequiredService<Node>().Id));
         services.AddSingleton<IAdoptedSandboxObserver>(provider => provider.GetRequiredService<CommandReconciliation>());

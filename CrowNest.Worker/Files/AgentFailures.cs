@@ -1,6 +1,6 @@
 using System.Collections.Frozen;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Sandboxes;
 using CrowNest.Worker.Agents;
 using CrowNest.Worker.Http;
 using CrowNest.Worker.Sandboxes;

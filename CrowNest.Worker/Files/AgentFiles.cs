@@ -1,6 +1,6 @@
 using System.Net;
 using System.Text.Json;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Nodes;
 using CrowNest.Worker.Agents;
 
 namespace CrowNest.Worker.Files;
@@ -25,7 +25,7 @@ internal sealed class AgentFiles(TimeProvider clock)
     /// <param name="cancellationToken">Also ends the reading.</param>
     public async Task<OpenedFile> OpenAsync(AgentClient agent, string path, long maxBytes, CancellationToken cancellationToken)
     {
-        var patience = new AgentPatience(clock, cancellationToken);
+        var patience = new AgentTimeouts(clock, cancellationToken);
         HttpResponseMessage? response = null;
         try
         {
@@ -48,7 +48,7 @@ internal sealed class AgentFiles(TimeProvider clock)
     /// <param name="content">Exactly the bytes that <paramref name="import"/> tells of.</param>
     public async Task<AgentFile> WriteAsync(AgentClient agent, ImportObject import, Stream content, CancellationToken cancellationToken)
     {
-        using var patience = new AgentPatience(clock, cancellationToken);
+        using var patience = new AgentTimeouts(clock, cancellationToken);
         using var body = new RelayedContent(content, import.SizeBytes, "application/octet-stream", Stall, Answer, patience);
         using var request = new HttpRequestMessage(HttpMethod.Put, Query(
             "content", ("path", import.Path), ("overwrite", Flag(import.Overwrite)), ("createParents", Flag(import.CreateParents)),
@@ -85,7 +85,7 @@ internal sealed class AgentFiles(TimeProvider clock)
     public async Task<AgentExtracted> ExtractAsync(
         AgentClient agent, string path, Stream content, long length, long maxBytes, int maxEntries, CancellationToken cancellationToken)
     {
-        using var patience = new AgentPatience(clock, cancellationToken);
+        using var patience = new AgentTimeouts(clock, cancellationToken);
         using var body = new RelayedContent(content, length, "application/gzip", Stall, Extracted, patience);
         using var request = new HttpRequestMessage(
             HttpMethod.Put, Query("archive", ("path", path), ("maxBytes", $"{maxBytes}"), ("maxEntries", $"{maxEntries}")))

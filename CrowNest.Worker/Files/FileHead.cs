@@ -1,5 +1,5 @@
 using System.Globalization;
-using CrowNest.Platform.Files;
+using CrowNest.Platform.Sandboxes;
 using CrowNest.Worker.Agents;
 
 namespace CrowNest.Worker.Files;

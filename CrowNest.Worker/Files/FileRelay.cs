@@ -62,7 +62,7 @@ internal sealed partial class FileRelay(LiveSandboxes sandboxes, AgentFailures f
         }
 
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, sandbox.Ended);
-        using var patience = new AgentPatience(clock, ending.Token);
+        using var patience = new AgentTimeouts(clock, ending.Token);
         try
         {
             await PassAsync(route, sandbox.Agent, context, patience);
@@ -81,7 +81,7 @@ internal sealed partial class FileRelay(LiveSandboxes sandboxes, AgentFailures f
         }
     }
 
-    private async Task PassAsync(FileRoute route, AgentClient agent, HttpContext context, AgentPatience patience)
+    private async Task PassAsync(FileRoute route, AgentClient agent, HttpContext context, AgentTimeouts patience)
     {
         var content = route.HasBody
             ? new RelayedContent(
@@ -107,7 +107,7 @@ internal sealed partial class FileRelay(LiveSandboxes sandboxes, AgentFailures f
         }
     }
 
-    private async Task AnswerAsync(FileRoute route, HttpResponseMessage answer, HttpContext context, AgentPatience patience)
+    private async Task AnswerAsync(FileRoute route, HttpResponseMessage answer, HttpContext context, AgentTimeouts patience)
     {
         if (answer.StatusCode != (route.Answer == FileAnswer.Nothing ? HttpStatusCode.NoContent : HttpStatusCode.OK))
         {
@@ -138,7 +138,7 @@ internal sealed partial class FileRelay(LiveSandboxes sandboxes, AgentFailures f
     }
 
     private static async Task CopyAsync(
-        HttpResponseMessage answer, HttpResponse response, long maxBytes, TimeSpan? eachRead, AgentPatience patience)
+        HttpResponseMessage answer, HttpResponse response, long maxBytes, TimeSpan? eachRead, AgentTimeouts patience)
     {
         await using var body = await AgentBody.OpenAsync(answer, maxBytes, eachRead, patience);
         var writer = response.BodyWriter;

@@ -1,4 +1,4 @@
-using CrowNest.Platform.Files;
+using CrowNest.Platform.Sandboxes;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace CrowNest.Worker.Files;

@@ -18,12 +18,12 @@ internal sealed class RelayedContent : HttpContent
     private readonly long? _length;
     private readonly TimeSpan _stall;
     private readonly TimeSpan _within;
-    private readonly AgentPatience _patience;
+    private readonly AgentTimeouts _patience;
 
     /// <param name="length">Bytes of <paramref name="source"/>; null: unknown.</param>
     /// <param name="stall">How long the agent may take for one block.</param>
     /// <param name="within">How long it may take to answer after the last one.</param>
-    public RelayedContent(Stream source, long? length, string mediaType, TimeSpan stall, TimeSpan within, AgentPatience patience)
+    public RelayedContent(Stream source, long? length, string mediaType, TimeSpan stall, TimeSpan within, AgentTimeouts patience)
     {
         _source = source;
         _length = length;

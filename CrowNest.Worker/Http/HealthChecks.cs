@@ -1,4 +1,4 @@
-using CrowNest.Worker.Runtime;
+using CrowNest.Worker.Containers;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace CrowNest.Worker.Http;

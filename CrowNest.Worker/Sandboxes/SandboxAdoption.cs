@@ -1,7 +1,7 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Worker.Fleet;
-using CrowNest.Worker.Runtime;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Worker.Containers;
+using CrowNest.Worker.Nodes;
 using CrowNest.Worker.Templates;
 using Docker.DotNet.Models;
 using Microsoft.Extensions.Options;

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Worker.Runtime;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Worker.Containers;
 
 namespace CrowNest.Worker.Sandboxes;
 
@@ -74,7 +74,7 @@ internal sealed partial class SandboxEndings(
         if (await sandboxes.MarkDestroyedAsync(id, time.GetUtcNow(), CancellationToken.None))
         {
             LogEnded(id, row?.DestroyedReason ?? SandboxStatus.Destroyed);
-            Telemetry.SandboxesEnded.Add(1, new KeyValuePair<string, object?>("reason", row?.DestroyedReason));
+            WorkerTelemetry.SandboxesEnded.Add(1, new KeyValuePair<string, object?>("reason", row?.DestroyedReason));
         }
 
         live.Remove(id);
@@ -85,7 +85,7 @@ internal sealed partial class SandboxEndings(
         if (await sandboxes.MarkFailedAsync(id, message, time.GetUtcNow(), CancellationToken.None))
         {
             LogLost(id, message);
-            Telemetry.SandboxesEnded.Add(1, new KeyValuePair<string, object?>("reason", SandboxStatus.Failed));
+            WorkerTelemetry.SandboxesEnded.Add(1, new KeyValuePair<string, object?>("reason", SandboxStatus.Failed));
             await EndContainerAsync(id);
             live.Remove(id);
         }

@@ -8,9 +8,9 @@ internal sealed class SandboxFigures
 {
     public SandboxFigures(LiveSandboxes live, NodeCapacity capacity, WarmPool pool, TemplateImages templates)
     {
-        Telemetry.Meter.CreateObservableGauge("crownest.sandbox.running", () => live.Count, "{sandbox}", "Sandboxes that callers have.");
-        Telemetry.Meter.CreateObservableGauge("crownest.sandbox.capacity", () => capacity.Limit, "{sandbox}", "Sandboxes the node takes.");
-        Telemetry.Meter.CreateObservableGauge("crownest.pool.stock", () => Stock(pool, templates), "{sandbox}", "Warm sandboxes.");
+        WorkerTelemetry.Meter.CreateObservableGauge("crownest.sandbox.running", () => live.Count, "{sandbox}", "Sandboxes that callers have.");
+        WorkerTelemetry.Meter.CreateObservableGauge("crownest.sandbox.capacity", () => capacity.Limit, "{sandbox}", "Sandboxes the node takes.");
+        WorkerTelemetry.Meter.CreateObservableGauge("crownest.pool.stock", () => Stock(pool, templates), "{sandbox}", "Warm sandboxes.");
     }
 
     private static IEnumerable<Measurement<int>> Stock(WarmPool pool, TemplateImages templates)

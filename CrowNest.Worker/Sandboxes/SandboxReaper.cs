@@ -1,9 +1,9 @@
 using System.Globalization;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Worker.Fleet;
-using CrowNest.Worker.Network;
-using CrowNest.Worker.Runtime;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Worker.Containers;
+using CrowNest.Worker.Containers.Network;
+using CrowNest.Worker.Nodes;
 using Docker.DotNet.Models;
 using Microsoft.Extensions.Options;
 

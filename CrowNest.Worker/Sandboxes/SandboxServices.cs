@@ -1,9 +1,9 @@
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Database;
 using CrowNest.ServiceDefaults.Health;
-using CrowNest.Worker.Fleet;
+using CrowNest.Worker.Containers;
+using CrowNest.Worker.Containers.Network;
 using CrowNest.Worker.Http;
-using CrowNest.Worker.Network;
-using CrowNest.Worker.Runtime;
+using CrowNest.Worker.Nodes;
 using CrowNest.Worker.Templates;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 

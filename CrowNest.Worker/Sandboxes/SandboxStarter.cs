@@ -1,13 +1,13 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Sandboxes;
 using CrowNest.Worker.Agents;
-using CrowNest.Worker.Fleet;
+using CrowNest.Worker.Containers;
+using CrowNest.Worker.Containers.Network;
 using CrowNest.Worker.Http;
-using CrowNest.Worker.Network;
-using CrowNest.Worker.Runtime;
+using CrowNest.Worker.Nodes;
 using CrowNest.Worker.Templates;
 
 namespace CrowNest.Worker.Sandboxes;
@@ -51,14 +51,14 @@ internal sealed partial class SandboxStarter(
             return await ReadStartedAsync(request.SandboxId, cancellationToken);
         }
 
-        using var activity = Telemetry.Activities.StartActivity("sandbox.start");
+        using var activity = WorkerTelemetry.Activities.StartActivity("sandbox.start");
         activity?.SetTag("crownest.sandbox", request.SandboxId);
         using var place = capacity.TryTake(request.SandboxId) ?? throw WorkerException.Full(capacity.Limit);
         var started = Stopwatch.GetTimestamp();
         try
         {
             var result = await MakeAsync(request, cancellationToken);
-            Telemetry.SandboxStart.Record(
+            WorkerTelemetry.SandboxStart.Record(
                 Stopwatch.GetElapsedTime(started).TotalMilliseconds,
                 new KeyValuePair<string, object?>("start", result.Warm ? "warm" : "cold"));
             activity?.SetTag("crownest.warm", result.Warm);
@@ -174,7 +174,7 @@ internal sealed partial class SandboxStarter(
             && exception is AgentErrorException or AgentUnavailableException or OperationCanceledException)
         {
             LogDiscarded(exception, warm.Name);
-            Telemetry.WarmDiscarded.Add(1);
+            WorkerTelemetry.WarmDiscarded.Add(1);
             warm.MarkRemoving();
             // The caller does not wait for it; the reaper finds what this leaves.
             _ = Task.Run(() => containers.RemoveAsync(warm), CancellationToken.None);
@@ -208,7 +208,7 @@ internal sealed partial class SandboxStarter(
             await sandboxes.MarkDestroyedAsync(sandboxId, time.GetUtcNow(), CancellationToken.None);
         }
 
-        Telemetry.SandboxesEnded.Add(1, new KeyValuePair<string, object?>("reason", "not_started"));
+        WorkerTelemetry.SandboxesEnded.Add(1, new KeyValuePair<string, object?>("reason", "not_started"));
     }
 
     private async Task<SandboxStarted> ReadStartedAsync(string sandboxId, CancellationToken cancellationToken)

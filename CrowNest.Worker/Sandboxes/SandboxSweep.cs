@@ -1,5 +1,5 @@
-using CrowNest.Platform.Data;
-using CrowNest.Worker.Fleet;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Worker.Nodes;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Worker.Sandboxes;

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
+using CrowNest.Worker.Containers;
 
 namespace CrowNest.Worker.Sandboxes;
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using CrowNest.Worker.Containers;
 using CrowNest.Worker.Templates;
 using Microsoft.Extensions.Options;
 
@@ -138,7 +139,7 @@ internal sealed partial class WarmPoolRefill(
         {
             await containers.RemoveAsync(container);
         }
-        catch (Runtime.EngineException exception)
+        catch (Containers.EngineException exception)
         {
             LogNotRemoved(exception, container.Name);
         }

@@ -1,6 +1,6 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Worker.Runtime;
+using CrowNest.Platform.Templates;
+using CrowNest.Worker.Containers;
 
 namespace CrowNest.Worker.Templates;
 

@@ -1,7 +1,8 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.WorkspaceRuns;
 using CrowNest.Worker.Templates;
+using CrowNest.Worker.WorkspaceRuns.Claiming;
+using CrowNest.Worker.WorkspaceRuns.Stages;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Worker.WorkspaceRuns;
@@ -12,11 +13,11 @@ namespace CrowNest.Worker.WorkspaceRuns;
 /// </summary>
 internal sealed partial class RunOrchestration(
     WorkspaceRunStore store, RunWakeUps wakeUps, RunSandboxes sandboxes, RunExtraction extraction, RunCommand command,
-    RunCollection collection, RunEnding ending, TemplateImages templates, IOptions<WorkerOptions> options, TimeProvider clock,
+    RunCollection collection, ClaimedRunCompletion ending, TemplateImages templates, IOptions<WorkerOptions> options, TimeProvider clock,
     ILogger<RunOrchestration> logger)
 {
     /// <summary>Failures of one stage that nobody has thought of, before the run fails with them.</summary>
-    private const int MaxSurprises = 5;
+    private const int MaxUnexpectedFailures = 5;
     private const int MaxBackoffMs = 2000;
 
     /// <summary>The first and every tenth: someone who looks on sees what is waited for.</summary>
@@ -32,9 +33,9 @@ internal sealed partial class RunOrchestration(
 
     /// <summary>Returns when nothing is left to do for this worker.</summary>
     /// <exception cref="OperationCanceledException">This process stops; the next one goes on.</exception>
-    public async Task CarryAsync(CarriedRun run, CancellationToken stopping)
+    public async Task CarryAsync(ClaimedRun run, CancellationToken stopping)
     {
-        using var activity = Telemetry.Activities.StartActivity("workspace_run");
+        using var activity = WorkerTelemetry.Activities.StartActivity("workspace_run");
         activity?.SetTag("crownest.run_id", run.Id).SetTag("crownest.org_id", run.Row.OrgId);
         using var scope = logger.BeginScope(new Dictionary<string, object> { ["crownest.run_id"] = run.Id });
         using var over = CancellationTokenSource.CreateLinkedTokenSource(stopping);
@@ -51,7 +52,7 @@ internal sealed partial class RunOrchestration(
         }
     }
 
-    private async Task CarryOnAsync(CarriedRun run, CancellationToken stopping)
+    private async Task CarryOnAsync(ClaimedRun run, CancellationToken stopping)
     {
         var failures = 0;
         var surprises = 0;
@@ -95,7 +96,7 @@ internal sealed partial class RunOrchestration(
             }
 
             stopping.ThrowIfCancellationRequested();
-            if (surprises >= MaxSurprises && !run.Row.IsFinal)
+            if (surprises >= MaxUnexpectedFailures && !run.Row.IsFinal)
             {
                 run.Verdict ??= new WorkspaceRunEnd(
                     WorkspaceRunStatus.Failed, clock.GetUtcNow(), WorkspaceRunFailure.InternalError, "The platform failed unexpectedly.");
@@ -106,7 +107,7 @@ internal sealed partial class RunOrchestration(
     }
 
     /// <summary>One stage. It returns when the row, or the verdict, says that it is over.</summary>
-    private async Task StepAsync(CarriedRun run, CancellationToken stopping)
+    private async Task StepAsync(ClaimedRun run, CancellationToken stopping)
     {
         if (run.Row.IsFinal && run.Row.EvidenceKey is not null)
         {
@@ -153,7 +154,7 @@ internal sealed partial class RunOrchestration(
     }
 
     /// <summary>Notices what others do to the run: a cancel, or a claim after this worker's lease had lapsed.</summary>
-    private async Task WatchAsync(CarriedRun run, CancellationToken over)
+    private async Task WatchAsync(ClaimedRun run, CancellationToken over)
     {
         try
         {

@@ -1,8 +1,9 @@
 using System.Text;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Streams;
-using CrowNest.Worker.Commands;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Commands.Logs;
+using CrowNest.Worker.Commands.Output;
+using CrowNest.Worker.WorkspaceRuns.Claiming;
 using Microsoft.Extensions.Options;
 using Npgsql;
 
@@ -26,7 +27,7 @@ internal sealed partial class RunOutput(
     /// <summary>Follows the log from where the run's row stands to its end.</summary>
     /// <param name="ended">Completes when the command is final, or can not be carried on in this process.</param>
     /// <exception cref="RunMovedException">The run does not take output any more.</exception>
-    public async Task FollowAsync(CarriedRun run, CommandRow command, Task ended, CancellationToken cancellationToken)
+    public async Task FollowAsync(ClaimedRun run, CommandRow command, Task ended, CancellationToken cancellationToken)
     {
         var tap = taps.Follow(command.Id);
         try
@@ -75,7 +76,7 @@ internal sealed partial class RunOutput(
     }
 
     /// <returns>Whether all output was read; false when the spool is not, or no longer, in this process.</returns>
-    private async Task<bool> FollowSpoolAsync(CarriedRun run, OutputTap tap, Task ended, CancellationToken cancellationToken)
+    private async Task<bool> FollowSpoolAsync(ClaimedRun run, OutputTap tap, Task ended, CancellationToken cancellationToken)
     {
         var records = new List<LogRecord>();
         long? appendedAt = null;
@@ -122,7 +123,7 @@ internal sealed partial class RunOutput(
     }
 
     /// <returns>Whether the end was reached.</returns>
-    private async Task<bool> FollowLogAsync(CarriedRun run, string commandId, CancellationToken cancellationToken)
+    private async Task<bool> FollowLogAsync(ClaimedRun run, string commandId, CancellationToken cancellationToken)
     {
         if (await commands.FindAsync(commandId, cancellationToken) is not { IsFinal: true } final)
         {
@@ -159,7 +160,7 @@ internal sealed partial class RunOutput(
     }
 
     /// <returns>false when the run keeps no more.</returns>
-    private async Task<bool> AppendAsync(CarriedRun run, List<LogRecord> records, CancellationToken cancellationToken)
+    private async Task<bool> AppendAsync(ClaimedRun run, List<LogRecord> records, CancellationToken cancellationToken)
     {
         var events = new List<WorkspaceRunEvent>(records.Count);
         var (seq, bytes, isCut) = (run.Row.OutputSeq, 0L, false);
@@ -194,10 +195,10 @@ internal sealed partial class RunOutput(
         return !isCut;
     }
 
-    private static Task CutAsync(CarriedRun run, CancellationToken cancellationToken) =>
+    private static Task CutAsync(ClaimedRun run, CancellationToken cancellationToken) =>
         run.AppendOutputAsync(run.Row.OutputSeq, 0, true, [], cancellationToken);
 
-    private static async Task TryRefreshAsync(CarriedRun run, CancellationToken cancellationToken)
+    private static async Task TryRefreshAsync(ClaimedRun run, CancellationToken cancellationToken)
     {
         try
         {

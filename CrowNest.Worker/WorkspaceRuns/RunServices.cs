@@ -1,3 +1,6 @@
+using CrowNest.Worker.WorkspaceRuns.Claiming;
+using CrowNest.Worker.WorkspaceRuns.Stages;
+
 namespace CrowNest.Worker.WorkspaceRuns;
 
 internal static class RunServices
@@ -10,7 +13,7 @@ internal static class RunServices
         services.AddSingleton<RunCommand>();
         services.AddSingleton<RunOutput>();
         services.AddSingleton<RunCollection>();
-        services.AddSingleton<RunEnding>();
+        services.AddSingleton<ClaimedRunCompletion>();
         services.AddSingleton<RunOrchestration>();
         services.AddSingleton<RunIntake>();
         services.AddHostedService(provider => provider.GetRequiredService<RunIntake>());

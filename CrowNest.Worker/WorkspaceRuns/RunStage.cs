@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using CrowNest.Worker.WorkspaceRuns.Claiming;
 
 namespace CrowNest.Worker.WorkspaceRuns;
 
@@ -10,16 +11,16 @@ internal sealed class RunStage : IDisposable
     private readonly long _began;
     private readonly Activity? _activity;
 
-    private RunStage(CarriedRun run, string name, TimeProvider clock)
+    private RunStage(ClaimedRun run, string name, TimeProvider clock)
     {
         _name = name;
         _clock = clock;
         _began = clock.GetTimestamp();
-        _activity = Telemetry.Activities.StartActivity($"workspace_run.{name}");
+        _activity = WorkerTelemetry.Activities.StartActivity($"workspace_run.{name}");
         _activity?.SetTag("crownest.run_id", run.Id);
     }
 
-    public static RunStage Enter(CarriedRun run, string name, TimeProvider clock) => new(run, name, clock);
+    public static RunStage Enter(ClaimedRun run, string name, TimeProvider clock) => new(run, name, clock);
 
     public void SetTag(string name, object? value) => _activity?.SetTag(name, value);
 

@@ -3,7 +3,7 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using CrowNest.Api.Tests.Fleet;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Templates;
 using CrowNest.Testing;
 using Npgsql;
 using Xunit;

@@ -1,7 +1,7 @@
 using System.Net;
 using CrowNest.Api.Auth;
+using CrowNest.Api.Auth.Links;
 using CrowNest.Api.Http;
-using CrowNest.Api.Links;
 using CrowNest.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit;

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
+using CrowNest.Api.Auth.Links;
 using CrowNest.Api.Http;
-using CrowNest.Api.Links;
 using CrowNest.Api.Projects;
 using CrowNest.Api.SignIn;
 using CrowNest.Testing;

@@ -1,6 +1,7 @@
 using CrowNest.Api.Auth;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Database;
+using CrowNest.Platform.Tenancy;
 using CrowNest.Testing;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;

@@ -16,7 +16,7 @@ public sealed class FileTextTests
     [InlineData("/workspacex", "/workspace")]
     [InlineData("/workspace/a/../../..", "/workspace")]
     [InlineData("/workspace/a\nb", "/workspace/a\nb")]
-    public void Clean_AnyAddress_StaysInTheWorkspace(string? path, string expected) => Assert.Equal(expected, WorkspacePath.Clean(path));
+    public void Clean_AnyAddress_StaysInTheWorkspace(string? path, string expected) => Assert.Equal(expected, ShownPath.Clean(path));
 
     [Theory]
     [InlineData("name", "/workspace/src/name")]
@@ -24,13 +24,13 @@ public sealed class FileTextTests
     [InlineData("/workspace/x", "/workspace/x")]
     [InlineData("a/b", "/workspace/src/a/b")]
     public void Resolve_WhatWasTyped_StartsAtTheFolder(string typed, string expected) =>
-        Assert.Equal(expected, WorkspacePath.Resolve("/workspace/src", typed));
+        Assert.Equal(expected, ShownPath.Resolve("/workspace/src", typed));
 
     [Fact]
     public void Crumbs_OfAPath_AreItsFolders()
     {
-        Assert.Equal(["/workspace"], WorkspacePath.Crumbs("/workspace"));
-        Assert.Equal(["/workspace", "/workspace/a", "/workspace/a/b", "/workspace/a/b/c"], WorkspacePath.Crumbs("/workspace/a/b/c"));
+        Assert.Equal(["/workspace"], ShownPath.Crumbs("/workspace"));
+        Assert.Equal(["/workspace", "/workspace/a", "/workspace/a/b", "/workspace/a/b/c"], ShownPath.Crumbs("/workspace/a/b/c"));
     }
 
     [Theory]

@@ -41,7 +41,7 @@ public sealed class TextTests
     [InlineData("/\tx", false)]
     [InlineData("", false)]
     [InlineData(null, false)]
-    public void IsLocal_ReturnPath_StaysHere(string? path, bool expected) => Assert.Equal(expected, SignInEndpoints.IsLocal(path));
+    public void IsLocal_ReturnPath_StaysHere(string? path, bool expected) => Assert.Equal(expected, DashboardSignInEndpoints.IsLocal(path));
 
     [Fact]
     public void Look_EveryStatus_HasItsOwnWord()

@@ -5,7 +5,7 @@ using System.Text;
 using System.Text.Json;
 using CrowNest.Client;
 using CrowNest.Contracts;
-using CrowNest.Platform.WorkspaceRuns;
+using CrowNest.Platform.WorkspaceRuns.Evidence;
 using CrowNest.Testing;
 using Xunit;
 

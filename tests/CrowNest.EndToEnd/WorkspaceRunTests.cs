@@ -1,7 +1,7 @@
 using System.Net;
 using System.Security.Cryptography;
 using CrowNest.Contracts;
-using CrowNest.Platform.WorkspaceRuns;
+using CrowNest.Platform.WorkspaceRuns.Evidence;
 using CrowNest.Testing;
 using Xunit;
 

@@ -1,4 +1,4 @@
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Database;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
 

@@ -1,4 +1,4 @@
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Redis;
 using StackExchange.Redis;
 
 namespace CrowNest.Testing;

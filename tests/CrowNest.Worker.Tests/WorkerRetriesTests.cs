@@ -1,5 +1,5 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Storage;
 using CrowNest.Worker.Http;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;

@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../eng/lib.sh"
 
 here=$root/tests/templates
-profile=$root/CrowNest.Worker/Runtime/seccomp.json
+profile=$root/CrowNest.Worker/Containers/seccomp.json
 label="crownest.test=templates-$$"
 folder=$(mktemp -d)
 cleanup() {

@@ -1,7 +1,7 @@
 using System.Net.Http.Json;
 using System.Text.Json;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Tenancy;
 using CrowNest.Testing;
 using Xunit;
 

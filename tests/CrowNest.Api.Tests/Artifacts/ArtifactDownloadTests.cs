@@ -4,7 +4,7 @@ using CrowNest.Api.Artifacts;
 using CrowNest.Api.Auth;
 using CrowNest.Api.Http;
 using CrowNest.Api.Tests.Files;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Storage;
 using CrowNest.Testing;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;

@@ -81,7 +81,7 @@ public sealed class ArtifactErrorTests(ResourceFixture fixture) : IClassFixture<
     public async Task Create_WhoseNodeBreaksOffAndFinishesLate_StaysFailed()
     {
         var box = await BoxAsync();
-        Task<CrowNest.Platform.Data.ArtifactRow?>? late = null;
+        Task<CrowNest.Platform.Artifacts.ArtifactRow?>? late = null;
         var broken = new TaskCompletionSource();
         await WithStoreAsync((export, context) =>
         {
@@ -89,7 +89,7 @@ public sealed class ArtifactErrorTests(ResourceFixture fixture) : IClassFixture<
             context.Abort();
             return Task.FromResult<IResult?>(Results.Empty);
 
-            async Task<CrowNest.Platform.Data.ArtifactRow?> FinishAsync()
+            async Task<CrowNest.Platform.Artifacts.ArtifactRow?> FinishAsync()
             {
                 await broken.Task;
                 return await fixture.Worker.Artifacts.ExportAsync(box.Id, export);
@@ -272,10 +272,10 @@ public sealed class ArtifactErrorTests(ResourceFixture fixture) : IClassFixture<
         }
     }
 
-    private sealed record StoreArtifactCall(CrowNest.Platform.Fleet.StoreArtifact Export);
+    private sealed record StoreArtifactCall(CrowNest.Platform.Nodes.StoreArtifact Export);
 
     private async Task WithStoreAsync(
-        Func<CrowNest.Platform.Fleet.StoreArtifact, HttpContext, Task<IResult?>> instead, Func<Task> act)
+        Func<CrowNest.Platform.Nodes.StoreArtifact, HttpContext, Task<IResult?>> instead, Func<Task> act)
     {
         fixture.Worker.Artifacts.OnStore = instead;
         try

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using CrowNest.Contracts;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Commands.Logs;
 using CrowNest.Testing;
 using Xunit;
 

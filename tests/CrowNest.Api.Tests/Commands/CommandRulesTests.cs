@@ -2,8 +2,8 @@ using CrowNest.Api.Artifacts;
 using CrowNest.Api.Commands;
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Files;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Sandboxes;
 using Xunit;
 
 namespace CrowNest.Api.Tests.Commands;

@@ -1,7 +1,10 @@
 using CrowNest.Api.Tests.WorkspaceRuns;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Tenancy;
+using CrowNest.Platform.WorkspaceRuns;
 using CrowNest.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;

@@ -1,5 +1,5 @@
-using CrowNest.Api.Fleet;
-using CrowNest.Platform.Fleet;
+using CrowNest.Api.Nodes;
+using CrowNest.Platform.Nodes;
 using Xunit;
 
 namespace CrowNest.Api.Tests.Fleet;

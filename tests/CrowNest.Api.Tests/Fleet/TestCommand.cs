@@ -1,10 +1,10 @@
 using System.Globalization;
 using System.Text;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Objects;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Commands.Logs;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Storage;
 
 namespace CrowNest.Api.Tests.Fleet;
 

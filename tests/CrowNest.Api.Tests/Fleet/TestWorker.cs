@@ -1,8 +1,11 @@
 using System.Collections.Concurrent;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Commands.Logs;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Redis;
+using CrowNest.Platform.Sandboxes;
 using CrowNest.Testing;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;

@@ -1,6 +1,6 @@
 using CrowNest.Api.Http;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Tenancy;
 using Microsoft.AspNetCore.Http;
 using Xunit;
 

@@ -1,8 +1,8 @@
 using System.Net;
 using System.Net.Http.Json;
 using CrowNest.Api.Auth;
+using CrowNest.Api.Auth.Links;
 using CrowNest.Api.Http;
-using CrowNest.Api.Links;
 using CrowNest.Contracts;
 using CrowNest.Testing;
 using Microsoft.AspNetCore.Builder;

@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Storage;
 using Microsoft.Extensions.Logging;
 
 namespace CrowNest.Api.Tests.Objects;

@@ -267,7 +267,7 @@ public sealed class SandboxCreateTests(ResourceFixture fixture) : IClassFixture<
         new Uri("/v1/sandboxes", UriKind.Relative), new StringContent(json, System.Text.Encoding.UTF8, "application/json"));
 
     private async Task<T> OnStartAsync<T>(
-        Func<CrowNest.Platform.Fleet.StartSandbox, HttpContext, Task<IResult?>> instead, Func<Task<T>> act)
+        Func<CrowNest.Platform.Nodes.StartSandbox, HttpContext, Task<IResult?>> instead, Func<Task<T>> act)
     {
         fixture.Worker.OnStart = instead;
         try

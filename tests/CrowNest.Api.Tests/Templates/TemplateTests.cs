@@ -1,5 +1,5 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Templates;
 using CrowNest.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit;

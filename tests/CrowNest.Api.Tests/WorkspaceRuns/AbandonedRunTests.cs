@@ -1,7 +1,8 @@
-using CrowNest.Api.WorkspaceRuns;
+using CrowNest.Api.Maintenance;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.WorkspaceRuns;
 using CrowNest.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
@@ -61,7 +62,7 @@ public sealed class AbandonedRunTests(ResourceFixture fixture) : IClassFixture<R
         var services = fixture.Api.Services;
         var stale = (await services.GetRequiredService<WorkspaceRunStore>().FindAsync(id, default))!;
         using var uploaded = await tenant.UploadAsync(id, RunCalls.Archive());
-        await services.GetRequiredService<RunEnding>().EndAbandonedAsync(stale, default);
+        await services.GetRequiredService<AbandonedRunCompletion>().EndAbandonedAsync(stale, default);
         Assert.Equal("archive_uploaded", (await tenant.ReadRunAsync(id)).Text("status"));
         Assert.DoesNotContain(tenant.Objects(id), o => o.Contains("evidence", StringComparison.Ordinal));
     }

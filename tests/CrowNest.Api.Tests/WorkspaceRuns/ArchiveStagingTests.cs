@@ -1,7 +1,7 @@
 using System.IO.Pipelines;
 using System.Net.Http.Json;
 using System.Text.Json;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Storage;
 using CrowNest.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit;

@@ -5,7 +5,7 @@ using System.Net.Http.Json;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.WorkspaceRuns.Evidence;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit;
 

@@ -1,6 +1,5 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.WorkspaceRuns;
 using CrowNest.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit;

@@ -1,7 +1,8 @@
 using System.Net.Http.Json;
 using System.Text;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.WorkspaceRuns;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using CrowNest.Api.Tests.Commands;
 using CrowNest.Contracts;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.WorkspaceRuns;
 using CrowNest.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit;

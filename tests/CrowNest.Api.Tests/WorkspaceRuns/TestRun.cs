@@ -3,8 +3,6 @@ using System.Net.Http.Json;
 using System.Security.Cryptography;
 using System.Text.Json;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Streams;
 using CrowNest.Platform.WorkspaceRuns;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit;
@@ -103,7 +101,7 @@ internal static class RunCalls
 internal sealed class TestRunWorker(IServiceProvider services, string workerId)
 {
     private readonly WorkspaceRunStore _runs = services.GetRequiredService<WorkspaceRunStore>();
-    private readonly RunClosing _closing = services.GetRequiredService<RunClosing>();
+    private readonly RunCompletion _closing = services.GetRequiredService<RunCompletion>();
     private readonly RunWakeUps _wakeUps = services.GetRequiredService<RunWakeUps>();
 
     public static TestRunWorker Of(ResourceFixture fixture, ApiInstance? api = null) =>

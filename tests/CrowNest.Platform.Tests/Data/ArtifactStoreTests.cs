@@ -1,6 +1,7 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Storage;
+using CrowNest.Platform.Tenancy;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Data;

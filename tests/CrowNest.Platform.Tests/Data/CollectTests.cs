@@ -1,5 +1,5 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Commands;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Data;

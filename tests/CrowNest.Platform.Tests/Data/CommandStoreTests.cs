@@ -1,5 +1,6 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Tenancy;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Data;

@@ -1,6 +1,7 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Sandboxes;
 using CrowNest.Testing;
 using Xunit;
 

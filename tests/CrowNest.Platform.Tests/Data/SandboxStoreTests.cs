@@ -1,6 +1,8 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Tenancy;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Data;

@@ -1,5 +1,6 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Sandboxes;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Data;

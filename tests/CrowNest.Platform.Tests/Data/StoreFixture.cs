@@ -1,5 +1,9 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Database;
+using CrowNest.Platform.Sandboxes;
+using CrowNest.Platform.Templates;
+using CrowNest.Platform.Tenancy;
 using CrowNest.Testing;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;

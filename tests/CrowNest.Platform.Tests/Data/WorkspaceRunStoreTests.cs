@@ -1,5 +1,8 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Tenancy;
+using CrowNest.Platform.WorkspaceRuns;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Data;

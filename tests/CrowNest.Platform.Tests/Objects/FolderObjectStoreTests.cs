@@ -1,4 +1,4 @@
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Storage;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Objects;

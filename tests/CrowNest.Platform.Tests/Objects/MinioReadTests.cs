@@ -1,5 +1,5 @@
 using System.Net;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Storage;
 using CrowNest.Testing;
 using Minio;
 using Minio.DataModel.Args;

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Storage;
 using CrowNest.Testing;
 using Xunit;
 

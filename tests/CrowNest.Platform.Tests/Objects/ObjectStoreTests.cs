@@ -1,5 +1,5 @@
 using System.Text;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Storage;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Objects;

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using Amazon.Runtime;
 using Amazon.S3;
 using Amazon.S3.Model;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Storage;
 using CrowNest.Testing;
 using Xunit;
 

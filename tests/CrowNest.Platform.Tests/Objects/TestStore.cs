@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using Amazon.Runtime;
 using Amazon.S3;
 using Amazon.S3.Model;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Storage;
 using CrowNest.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;

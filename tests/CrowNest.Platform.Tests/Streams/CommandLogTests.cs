@@ -1,5 +1,5 @@
 using System.Text;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Commands.Logs;
 using CrowNest.Testing;
 using Xunit;
 using static CrowNest.Platform.Tests.Streams.LogFixture;

@@ -1,8 +1,9 @@
 using System.Text;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Objects;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Commands.Logs;
+using CrowNest.Platform.Redis;
+using CrowNest.Platform.Storage;
 using CrowNest.Platform.Tests.Data;
 using CrowNest.Testing;
 using Xunit;

@@ -1,5 +1,5 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Commands.Logs;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.Streams;

@@ -1,4 +1,5 @@
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Redis;
+using CrowNest.Platform.WorkspaceRuns;
 using CrowNest.Testing;
 using StackExchange.Redis;
 using Xunit;

@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.Json;
-using CrowNest.Platform.WorkspaceRuns;
+using CrowNest.Platform.WorkspaceRuns.Evidence;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.WorkspaceRuns;

@@ -1,6 +1,7 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Artifacts;
 using CrowNest.Platform.WorkspaceRuns;
+using CrowNest.Platform.WorkspaceRuns.Evidence;
 using Xunit;
 
 namespace CrowNest.Platform.Tests.WorkspaceRuns;

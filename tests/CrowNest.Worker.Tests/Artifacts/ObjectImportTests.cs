@@ -1,8 +1,8 @@
 using System.Net.Http.Json;
 using System.Security.Cryptography;
 using CrowNest.Contracts;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Objects;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Storage;
 using CrowNest.Testing;
 using CrowNest.Worker.Tests.Files;
 using Microsoft.AspNetCore.Http;

@@ -1,5 +1,6 @@
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Artifacts;
+using CrowNest.Platform.Commands;
 using CrowNest.Testing;
 using Xunit;
 
@@ -197,7 +198,7 @@ public sealed class CollectTests(BackingServices backing)
         TestNode node, string sandbox, string command, CollectPlan plan, long? timeoutMs = null) =>
         await node.PostAsync(await AddAsync(node, sandbox, command, plan, timeoutMs));
 
-    private static Task<Platform.Fleet.StartCommand> AddAsync(
+    private static Task<Platform.Nodes.StartCommand> AddAsync(
         TestNode node, string sandbox, string command, CollectPlan plan, long? timeoutMs = null) =>
         node.AddCommandAsync(sandbox, command, timeoutMs, collect: plan);
 

@@ -1,7 +1,9 @@
 using System.Text;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Objects;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Commands.Logs;
+using CrowNest.Platform.Database;
+using CrowNest.Platform.Redis;
+using CrowNest.Platform.Storage;
 using CrowNest.Testing;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;

@@ -1,7 +1,7 @@
 using System.Text;
 using CrowNest.Contracts;
-using CrowNest.Platform.Streams;
-using CrowNest.Worker.Commands;
+using CrowNest.Platform.Commands.Logs;
+using CrowNest.Worker.Commands.Output;
 using Xunit;
 
 namespace CrowNest.Worker.Tests.Commands;

@@ -1,9 +1,10 @@
 using System.Net;
 using System.Net.Http.Json;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Commands;
 using CrowNest.Testing;
 using CrowNest.Worker.Commands;
+using CrowNest.Worker.Commands.Output;
 using Xunit;
 
 namespace CrowNest.Worker.Tests.Commands;
@@ -41,7 +42,7 @@ public sealed class RefusedWriteTests(BackingServices backing)
         using var response = await node.Http.PostAsJsonAsync("/internal/commands", request).WaitAsync(Limit);
 
         Assert.Equal(HttpStatusCode.InternalServerError, response.StatusCode);
-        await Eventually.HoldsAsync(() => !node.Get<CommandExecution>().IsRunning(request.CommandId), "it is let go of");
+        await Eventually.HoldsAsync(() => !node.Get<CommandRunner>().IsRunning(request.CommandId), "it is let go of");
         Assert.False((await node.CommandRowAsync(request.CommandId)).IsFinal);
 
         await AllowAsync(node);
@@ -73,8 +74,8 @@ public sealed class RefusedWriteTests(BackingServices backing)
 
         var row = await node.RunAsync(sandbox, "echo hi");
 
-        await node.Get<FinishedLogs>().WhenIdleAsync().WaitAsync(Limit);
-        Assert.True(node.Get<FinishedLogs>().IsKeeping(row.Id));
+        await node.Get<LogArchiver>().WhenIdleAsync().WaitAsync(Limit);
+        Assert.True(node.Get<LogArchiver>().IsKeeping(row.Id));
         Assert.Contains(row.Id, node.Get<SpoolFolder>().CommandIds);
 
         await AllowAsync(node);

@@ -1,4 +1,4 @@
-using CrowNest.Worker.Fleet;
+using CrowNest.Worker.Nodes;
 using Xunit;
 
 namespace CrowNest.Worker.Tests.Fleet;

@@ -1,5 +1,5 @@
 using System.Net;
-using CrowNest.Worker.Network;
+using CrowNest.Worker.Containers.Network;
 using Xunit;
 
 namespace CrowNest.Worker.Tests.Network;

@@ -2,7 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using CrowNest.Contracts;
 using CrowNest.Testing;
-using CrowNest.Worker.Runtime;
+using CrowNest.Worker.Containers;
 using Xunit;
 
 namespace CrowNest.Worker.Tests.Network;
@@ -34,7 +34,7 @@ public sealed class SandboxNetworkTests(BackingServices backing)
         await FailsAsync(node, id, TestInternet.MetadataHost, 80);
 
         // The machine by every address it has.
-        var bridge = new Worker.Network.NetworkNames(node.Node.State.DeploymentId).Bridge;
+        var bridge = new Worker.Containers.Network.NetworkNames(node.Node.State.DeploymentId).Bridge;
         var own = await HostProgram.RunAsync("ip", ["-4", "-o", "addr", "show"], null, CancellationToken.None);
         foreach (var line in own.Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
@@ -80,8 +80,8 @@ public sealed class SandboxNetworkTests(BackingServices backing)
     {
         await using var node = await TestNode.StartAsync(backing);
         var (id, started) = await node.CreateAsync(network: NetworkPolicy.Internet);
-        Assert.True(node.Get<Worker.Sandboxes.SandboxContainers>().TryGet(started.ContainerId, out var container));
-        var link = new Worker.Network.NetworkNames(node.Node.State.DeploymentId).Link(container.Uid - node.FirstUid);
+        Assert.True(node.Get<Worker.Containers.SandboxContainers>().TryGet(started.ContainerId, out var container));
+        var link = new Worker.Containers.Network.NetworkNames(node.Node.State.DeploymentId).Link(container.Uid - node.FirstUid);
         Assert.True(Path.Exists($"/sys/class/net/{link}"));
 
         using var response = await node.KillAsync(id);
@@ -96,7 +96,7 @@ public sealed class SandboxNetworkTests(BackingServices backing)
         await using var internet = await TestInternet.StartAsync();
         await using var node = await TestNode.StartAsync(backing);
         var (id, _) = await node.CreateAsync(network: NetworkPolicy.Internet);
-        var names = new Worker.Network.NetworkNames(node.Node.State.DeploymentId);
+        var names = new Worker.Containers.Network.NetworkNames(node.Node.State.DeploymentId);
         string[] rule = ["FORWARD", "-i", names.Bridge, "-j", names.ForwardChain];
         await HostProgram.RunAsync("iptables", ["-w", "10", "-D", .. rule], null, CancellationToken.None);
 
@@ -138,7 +138,7 @@ public sealed class SandboxNetworkTests(BackingServices backing)
         Assert.DoesNotContain(id, rules, StringComparison.Ordinal);
         Assert.DoesNotContain(id, links, StringComparison.Ordinal);
         using var engine = new EngineClient(Microsoft.Extensions.Options.Options.Create(new WorkerOptions()));
-        Assert.Empty(await engine.ListContainersAsync($"{Worker.Sandboxes.ContainerLabels.Deployment}={id}", CancellationToken.None));
+        Assert.Empty(await engine.ListContainersAsync($"{Worker.Containers.ContainerLabels.Deployment}={id}", CancellationToken.None));
     }
 
     /// <summary>Opens port 8080 in a sandbox, for as long as it lives.</summary>

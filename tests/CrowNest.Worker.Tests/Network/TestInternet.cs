@@ -1,5 +1,5 @@
 using CrowNest.Testing;
-using CrowNest.Worker.Runtime;
+using CrowNest.Worker.Containers;
 
 namespace CrowNest.Worker.Tests.Network;
 

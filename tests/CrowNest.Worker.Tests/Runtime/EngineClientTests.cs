@@ -1,5 +1,5 @@
 using System.Net;
-using CrowNest.Worker.Runtime;
+using CrowNest.Worker.Containers;
 using Docker.DotNet.Models;
 using Microsoft.Extensions.Options;
 using Xunit;

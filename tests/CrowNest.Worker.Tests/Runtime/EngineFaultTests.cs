@@ -1,5 +1,5 @@
 using System.Net;
-using CrowNest.Worker.Runtime;
+using CrowNest.Worker.Containers;
 using Docker.DotNet.Models;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;

@@ -1,8 +1,8 @@
 using System.Net;
 using System.Net.Http.Headers;
 using CrowNest.Contracts;
-using CrowNest.Platform.Fleet;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Nodes;
+using CrowNest.Platform.Redis;
 using CrowNest.Testing;
 using Xunit;
 

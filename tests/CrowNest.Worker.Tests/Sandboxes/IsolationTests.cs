@@ -13,7 +13,7 @@ public sealed class IsolationTests(BackingServices backing)
         await using var node = await TestNode.StartAsync(
             backing, ("DefaultMemoryMb", "256"), ("WorkspaceMb", "32"), ("WorkspaceInodes", "1000"), ("MaxProcesses", "50"));
         var (id, started) = await node.CreateAsync();
-        Assert.True(node.Get<Worker.Sandboxes.SandboxContainers>().TryGet(started.ContainerId, out var container));
+        Assert.True(node.Get<Worker.Containers.SandboxContainers>().TryGet(started.ContainerId, out var container));
 
         // One of the uids of the range, and nothing but that.
         var uid = container.Uid.ToString(CultureInfo.InvariantCulture);

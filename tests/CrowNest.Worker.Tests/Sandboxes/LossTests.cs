@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Sandboxes;
 using CrowNest.Testing;
 using Xunit;
 
@@ -16,7 +16,7 @@ public sealed class LossTests(BackingServices backing)
         await using var node = await TestNode.StartAsync(backing, ("ReapInterval", "00:10:00"));
         var (id, started) = await node.CreateAsync();
         Assert.True(node.Live.TryGet(id, out var live));
-        Assert.True(node.Get<Worker.Sandboxes.SandboxContainers>().TryGet(started.ContainerId, out var container));
+        Assert.True(node.Get<Worker.Containers.SandboxContainers>().TryGet(started.ContainerId, out var container));
 
         Process.GetProcessById(container.Pid).Kill();
 
@@ -42,7 +42,7 @@ public sealed class LossTests(BackingServices backing)
     {
         await using var node = await TestNode.StartAsync(backing, ("ReapInterval", "00:10:00"));
         var (id, started) = await node.CreateAsync();
-        Assert.True(node.Get<Worker.Sandboxes.SandboxContainers>().TryGet(started.ContainerId, out var container));
+        Assert.True(node.Get<Worker.Containers.SandboxContainers>().TryGet(started.ContainerId, out var container));
         await FreezeAsync(container.Pid);
 
         node.Live.Suspect(id);
@@ -180,7 +180,7 @@ public sealed class LossTests(BackingServices backing)
     public async Task Leftovers_OfACrash_AreReaped()
     {
         await using var node = await TestNode.StartAsync(backing);
-        var spec = node.Get<Worker.Sandboxes.SandboxSpec>();
+        var spec = node.Get<Worker.Containers.SandboxSpec>();
         var name = $"crownest-{node.Node.State.DeploymentId}-leftover";
         Directory.CreateDirectory(node.Node.State.SocketFolder(name));
         Directory.CreateDirectory(node.Node.State.SocketFolder("nothing"));
@@ -195,7 +195,7 @@ public sealed class LossTests(BackingServices backing)
     /// <summary>Stops a process, and waits until none of its threads can answer any more.</summary>
     private static async Task FreezeAsync(long pid)
     {
-        await Worker.Runtime.HostProgram.RunAsync("kill", ["-STOP", $"{pid}"], null, CancellationToken.None);
+        await Worker.Containers.HostProgram.RunAsync("kill", ["-STOP", $"{pid}"], null, CancellationToken.None);
         await Eventually.HoldsAsync(
             () => Directory.GetDirectories($"/proc/{pid}/task").All(
                 thread => File.ReadLines(Path.Combine(thread, "status")).Any(line => line.StartsWith("State:\tT", StringComparison.Ordinal))),

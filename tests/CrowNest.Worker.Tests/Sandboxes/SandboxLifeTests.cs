@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Net;
 using CrowNest.Contracts;
 using CrowNest.Testing;
-using CrowNest.Worker.Sandboxes;
+using CrowNest.Worker.Containers;
 using Xunit;
 
 namespace CrowNest.Worker.Tests.Sandboxes;

@@ -34,7 +34,7 @@ public sealed class SocketAttackTests(BackingServices backing)
     {
         await using var node = await TestNode.StartAsync(backing);
         var (id, started) = await node.CreateAsync();
-        Assert.True(node.Get<Worker.Sandboxes.SandboxContainers>().TryGet(started.ContainerId, out var container));
+        Assert.True(node.Get<Worker.Containers.SandboxContainers>().TryGet(started.ContainerId, out var container));
         var socket = Path.Combine(node.Node.State.SocketFolder(container.Name), "agent.sock");
         // What no user of a sandbox can do, done by root: the second line of defence has to hold by itself.
         File.Delete(socket);

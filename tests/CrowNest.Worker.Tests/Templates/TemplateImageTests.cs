@@ -1,6 +1,6 @@
 using System.Net;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
+using CrowNest.Platform.Templates;
 using CrowNest.Testing;
 using CrowNest.Worker.Templates;
 using Docker.DotNet.Models;

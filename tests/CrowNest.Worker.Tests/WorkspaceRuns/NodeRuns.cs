@@ -1,10 +1,10 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using CrowNest.Contracts;
-using CrowNest.Platform.Data;
-using CrowNest.Platform.Objects;
-using CrowNest.Platform.Streams;
+using CrowNest.Platform.Commands;
+using CrowNest.Platform.Storage;
 using CrowNest.Platform.WorkspaceRuns;
+using CrowNest.Platform.WorkspaceRuns.Evidence;
 using CrowNest.Testing;
 using Microsoft.Extensions.Options;
 using Xunit;

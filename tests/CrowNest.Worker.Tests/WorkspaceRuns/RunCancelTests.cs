@@ -97,7 +97,7 @@ public sealed class RunCancelTests(BackingServices backing)
         await node.CheckEndAsync(row);
     }
 
-    private static async Task<Platform.Data.WorkspaceRunRow> CancelAsync(TestNode node, string id)
+    private static async Task<Platform.WorkspaceRuns.WorkspaceRunRow> CancelAsync(TestNode node, string id)
     {
         Assert.Equal(WorkspaceRunStatus.Canceled, (await node.CancelRunAsync(id))!.Status);
         var row = await node.RunEndsAsync(id);

@@ -305,7 +305,7 @@ public sealed class RunRecoveryTests(BackingServices backing)
             await sql.ExecuteNonQueryAsync();
         }
 
-        await Eventually.HoldsAsync(() => node.Get<Worker.WorkspaceRuns.RunIntake>().Count == 0, "it is let go", TimeSpan.FromSeconds(5));
+        await Eventually.HoldsAsync(() => node.Get<Worker.WorkspaceRuns.Claiming.RunIntake>().Count == 0, "it is let go", TimeSpan.FromSeconds(5));
         var events = await node.RunEventsAsync(id);
         Assert.Equal((WorkspaceRunStatus.Running, "on\n"), (events.Statuses()[^1], events.Output()));
     }
