@@ -129,13 +129,13 @@ public sealed class ArtifactsTests(DashboardFixture dashboard) : IClassFixture<D
         Api.AddArtifact("kept", sandbox.Id, "<script>document.title='owned'</script>\u202E", Encoding.UTF8.GetBytes("x"));
         await using var visitor = await dashboard.NewVisitorAsync("kept");
         await visitor.Page.GotoAsync("/artifacts");
-        Api.RefuseChange = new ErrorBody(ErrorCodes.DownloadExportFailed, "The object store is away.");
+        Api.RefuseChange = new ErrorBody(ErrorCodes.InternalError, "The database is away.");
 
         await visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Delete", Exact = true }).ClickAsync();
         await visitor.Page.GetByRole(AriaRole.Button, new() { Name = "Delete artifact" }).ClickAsync();
 
         await visitor.Page.GetByText("It was not deleted").WaitForAsync();
-        await visitor.Page.GetByText("The object store is away.").WaitForAsync();
+        await visitor.Page.GetByText("The database is away.").WaitForAsync();
         Assert.Equal(1, await visitor.Page.Locator("tbody tr").CountAsync());
         Assert.DoesNotContain("\u202E", await visitor.Page.Locator("body").InnerTextAsync(), StringComparison.Ordinal);
         Assert.NotEqual("owned", await visitor.Page.TitleAsync());

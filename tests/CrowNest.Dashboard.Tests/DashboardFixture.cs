@@ -65,6 +65,7 @@ public sealed class DashboardFixture(ChromiumFixture chromium) : IAsyncLifetime
         await StopDashboardAsync();
         await Api.DisposeAsync();
         Directory.Delete(_state, recursive: true);
+        Assert.True(Api.ContractFaults.Count == 0, "By its document the API does not do so:\n" + string.Join('\n', Api.ContractFaults.Distinct()));
     }
 
     public async Task StartDashboardAsync()

@@ -114,7 +114,7 @@ internal sealed partial class FakeApi
             if (RefuseChange is { } refusal)
             {
                 RefuseChange = null;
-                return Results.Json(new ErrorEnvelope(refusal), statusCode: 502);
+                return Results.Json(new ErrorEnvelope(refusal), statusCode: 500);
             }
 
             return Artifacts.TryGetValue(id, out var owned) && owned.Owner == User(context) && Artifacts.TryRemove(id, out _)

@@ -91,9 +91,7 @@ internal sealed partial class FakeApi
         Redemptions++;
         if (!_links.TryRemove(body.GetProperty("token").GetString()!, out var user))
             return Error(410, ErrorCodes.NotFound);
-        var token = Ids.New("ses");
-        _sessions[token] = user;
-        return Results.Json(new { token, expiresAt = DateTimeOffset.UtcNow.AddHours(12), user = new { id = "usr_1", name = user } });
+        return Results.Json(new { token = NewSession(user), expiresAt = DateTimeOffset.UtcNow.AddHours(12), user = new { id = "usr_1", name = user } });
     }
 
     private IResult ListSandboxes(HttpContext context, string? include, string? status, int? limit, string? cursor)

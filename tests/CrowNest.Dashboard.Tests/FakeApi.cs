@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using CrowNest.Contracts;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -19,7 +20,9 @@ internal sealed partial class FakeApi : IAsyncDisposable
     private readonly ConcurrentDictionary<string, string> _sessions = new();
     private readonly ConcurrentDictionary<string, string> _links = new();
 
-    private FakeApi(WebApplication app) => _app = app;
+    private readonly ContractCheck _check;
+
+    private FakeApi(WebApplication app, ContractCheck check) => (_app, _check) = (app, check);
 
     public string Url => _app.Urls.Single();
 
@@ -36,6 +39,13 @@ internal sealed partial class FakeApi : IAsyncDisposable
     /// <summary>The next create is refused with this.</summary>
     public ErrorBody? RefuseCreate { get; set; }
 
+    /// <summary>What was said here that the API's document does not have.</summary>
+    public IReadOnlyCollection<string> ContractFaults => _check.Faults;
+
+    public IEnumerable<(string Method, string Route)> Routes => _app.Services.GetRequiredService<EndpointDataSource>().Endpoints
+        .OfType<RouteEndpoint>().SelectMany(e => e.Metadata.GetRequiredMetadata<IHttpMethodMetadata>().HttpMethods
+            .Select(m => (m, e.RoutePattern.RawText!.TrimEnd('/'))));
+
     public int Redemptions { get; private set; }
 
     public static async Task<FakeApi> StartAsync()
@@ -45,13 +55,13 @@ internal sealed partial class FakeApi : IAsyncDisposable
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Services.ConfigureHttpJsonOptions(options => CrowNestJson.Configure(options.SerializerOptions));
         var app = builder.Build();
-        var api = new FakeApi(app);
+        var api = new FakeApi(app, new ContractCheck(await ApiContract.Current));
         app.Use(async (context, next) =>
         {
             if (api.IsAway)
                 context.Abort();
             else
-                await next(context);
+                await api._check.InvokeAsync(context, () => next(context));
         });
         api.Map(app);
         await app.StartAsync();
@@ -69,6 +79,14 @@ internal sealed partial class FakeApi : IAsyncDisposable
     }
 
     public bool IsLinkUnused(string token) => _links.ContainsKey(token);
+
+    /// <summary>A session's token, without the link.</summary>
+    public string NewSession(string user)
+    {
+        var token = Ids.New("ses");
+        _sessions[token] = user;
+        return token;
+    }
 
     public int SessionsOf(string user) => _sessions.Values.Count(owner => owner == user);
 

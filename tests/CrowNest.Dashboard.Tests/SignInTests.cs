@@ -185,6 +185,33 @@ public sealed class SignInTests(DashboardFixture dashboard) : IClassFixture<Dash
         Assert.True(dashboard.Api.IsLinkUnused(token));
     }
 
+    /// <summary>With the person's cookies, as a form on a page of the same site would send it.</summary>
+    [Theory]
+    [InlineData("none")]
+    [InlineData("made up")]
+    [InlineData("another person's")]
+    public async Task SignOut_WithoutItsAntiforgeryToken_EndsNothing(string kind)
+    {
+        await using var visitor = await dashboard.NewVisitorAsync("lena");
+        await using var other = await dashboard.NewVisitorAsync("milo");
+        var sessions = dashboard.Api.SessionsOf("lena");
+        const string Field = "__RequestVerificationToken";
+        var form = visitor.Context.APIRequest.CreateFormData();
+        form.Append("unrelated", "1");
+        if (kind != "none")
+        {
+            form.Append(Field, kind == "made up"
+                ? "CfDJ8made-up" : await other.Page.Locator($"form[action='/sign-out'] input[name={Field}]").InputValueAsync());
+        }
+
+        var response = await visitor.Context.APIRequest.PostAsync("/sign-out", new() { Form = form, MaxRedirects = 0 });
+
+        Assert.Equal((int)HttpStatusCode.BadRequest, response.Status);
+        Assert.Equal(sessions, dashboard.Api.SessionsOf("lena"));
+        await visitor.Page.GotoAsync("/");
+        await visitor.Page.GetByRole(AriaRole.Heading, new() { Name = "Sandboxes", Exact = true }).WaitForAsync();
+    }
+
     [Theory]
     [InlineData("/")]
     [InlineData("/commands/cmd_1/log")]

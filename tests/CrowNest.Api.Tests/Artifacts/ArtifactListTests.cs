@@ -1,3 +1,4 @@
+using System.Net.Http.Json;
 using System.Text.Json;
 using CrowNest.Api.Tests.Files;
 using CrowNest.Testing;
@@ -64,6 +65,30 @@ public sealed class ArtifactListTests(ResourceFixture fixture) : IClassFixture<R
         await Eventually.HoldsAsync(async () => await TombstonesAsync("retention_expired AND removed", expired) == 1, "the tombstone says so");
         Assert.True(File.Exists(Object(kept)));
         Assert.Equal(kept.Text("id"), Assert.Single((await box.Tenant.GetAsync("/v1/artifacts", "data")).EnumerateArray()).Text("id"));
+    }
+
+    [Fact]
+    public async Task Retention_PassedAndNotYetSwept_HidesTheArtifactEverywhere()
+    {
+        var box = await FileBox.CreateAsync(fixture);
+        await box.WriteAsync("f", "1");
+        var session = (await box.Http.PostAsJsonAsync("/v1/agent-sessions", new { sandboxId = box.Id }).JsonAsync()).GetProperty("session");
+        var kept = (await box.CreateArtifactAsync(new { path = "f", sessionId = session.Text("id") }).JsonAsync()).GetProperty("artifact");
+        var expired = (await box.CreateArtifactAsync(new { path = "f", sessionId = session.Text("id") }).JsonAsync()).GetProperty("artifact");
+        await fixture.Database.ExecuteAsync($"UPDATE artifacts SET retention_expires_at = now() WHERE id = '{expired.Text("id")}'");
+        foreach (var list in new[] { "/v1/artifacts", $"/v1/sandboxes/{box.Id}/artifacts", $"/v1/agent-sessions/{session.Text("id")}/artifacts" })
+        {
+            Assert.Equal(kept.Text("id"), Assert.Single((await box.Tenant.GetAsync(list, "data")).EnumerateArray()).Text("id"));
+        }
+
+        var one = $"/v1/artifacts/{expired.Text("id")}";
+        await box.Http.GetAsync(new Uri(one, UriKind.Relative)).ErrorAsync(404, "not_found");
+        await box.Http.GetAsync(new Uri($"{one}/download", UriKind.Relative)).ErrorAsync(404, "not_found");
+        await box.Http.PostAsJsonAsync($"{one}/download-url", new { }).ErrorAsync(404, "not_found");
+        await box.Http.DeleteAsync(new Uri(one, UriKind.Relative)).ErrorAsync(404, "not_found");
+        await box.PostAsync("/from-artifact", new { path = "g", artifactId = expired.Text("id") }).ErrorAsync(404, "not_found");
+        // It is the row that hides it: nobody has removed it yet.
+        Assert.True(File.Exists(Object(expired)));
     }
 
     [Fact]

@@ -137,6 +137,30 @@ public sealed class SandboxStoreTests(StoreFixture fixture) : IClassFixture<Stor
         Assert.Empty(await Store.TakeDueAsync(worker, Now, null, onlyId: fresh, CancellationToken.None));
     }
 
+    /// <summary>Work counts until it ended, whatever the sandbox's age.</summary>
+    [Theory]
+    [InlineData(19, false)]
+    [InlineData(20, false)]
+    [InlineData(21, true)]
+    public async Task TakeDueAsync_LastCommandEndedSoLongAgo_IsIdleOnlyBehindTheTime(int endedSecondsAgo, bool idle)
+    {
+        var worker = Ids.New(Ids.Worker);
+        var tenant = await fixture.AddTenantAsync();
+        var id = await fixture.AddReadyAsync(tenant, worker, Now.AddSeconds(-50));
+        foreach (var ended in new[] { 45, endedSecondsAgo })
+        {
+            var command = StoreFixture.NewCommand(id, Now.AddSeconds(-48));
+            await fixture.Commands.InsertAsync(tenant.Ownership, command, null, CancellationToken.None);
+            await fixture.Commands.FinishAsync(
+                command.Id, new CommandEnd { State = CommandStatus.Exited, ExitCode = 0, FinishedAt = Now.AddSeconds(-ended) },
+                CancellationToken.None);
+        }
+
+        var due = await Store.TakeDueAsync(worker, Now, TimeSpan.FromSeconds(20), onlyId: null, CancellationToken.None);
+
+        Assert.Equal(idle ? [id] : [], due);
+    }
+
     [Fact]
     public async Task ExtendAsync_PastDeadlineOrForeign_IsRefused()
     {

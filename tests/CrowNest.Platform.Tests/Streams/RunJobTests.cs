@@ -126,8 +126,14 @@ public sealed class RunJobTests(RedisFixture redis) : IClassFixture<RedisFixture
         await redis.StartAsync();
 
         await Eventually.HoldsAsync(() => EnqueuedAsync(jobs, "wsr_kept"), "a job is taken", TimeSpan.FromSeconds(30));
-        var job = Assert.Single((await jobs.ReadAsync("wrk_patient", 10)).DistinctBy(j => j.RunId));
-        Assert.Equal("wsr_kept", job.RunId);
+        var given = await jobs.ReadAsync("wrk_patient", 10);
+        Assert.Equal("wsr_kept", Assert.Single(given.DistinctBy(j => j.RunId)).RunId);
+        foreach (var job in given)
+        {
+            // Else it is one of the jobs that another test finds.
+            await jobs.AcknowledgeAsync(job);
+        }
+
         await Eventually.HoldsAsync(() => WakesAsync(wakeUps, early, "wsr_early"), "one who followed before", TimeSpan.FromSeconds(30));
         await Eventually.HoldsAsync(() => WakesAsync(wakeUps, late, "wsr_late"), "one who came meanwhile", TimeSpan.FromSeconds(30));
     }

@@ -137,6 +137,32 @@ public sealed class OutputChunkerTests
         Assert.Equal(4, chunker.ResumeOffset);
     }
 
+    /// <summary>The agent sends again what it has: all of an unfinished code point, or only what lies behind the carried part.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Rewind_BehindUnfinishedCodePoint_HasItOnceAndWhole(bool carried)
+    {
+        using var chunker = new OutputChunker(TimeProvider.System, new OutputCapture());
+        var log = new ChunkerLog();
+        chunker.Add(LogRecord.Stdout, [0xE2, 0x82]);
+        if (carried)
+        {
+            chunker.Add(LogRecord.Stderr, "x"u8);
+        }
+
+        chunker.CloseOpen();
+        log.Take(chunker);
+        Assert.Equal(carried ? 3 : 0, chunker.ResumeOffset);
+
+        chunker.Rewind();
+        chunker.Add(LogRecord.Stdout, carried ? [0xAC, 0x21] : [0xE2, 0x82, 0xAC, 0x21]);
+        chunker.End();
+        log.Take(chunker);
+
+        Assert.Equal(("€!", carried ? "x" : ""), (log.Text(LogRecord.Stdout), log.Text(LogRecord.Stderr)));
+    }
+
     [Fact]
     public void Add_OtherStreamBehindUnfinishedCodePoint_CarriesItsBytes()
     {

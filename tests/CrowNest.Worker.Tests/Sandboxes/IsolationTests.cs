@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using Xunit;
 
@@ -71,6 +72,31 @@ public sealed class IsolationTests(BackingServices backing)
             var (exitCode, output) = await node.ExecAsync(id, command);
             Assert.True(exitCode is not 0, $"{command} was not refused: {output}");
         }
+    }
+
+    /// <summary>The questions that tests/templates asks of every template, asked in a sandbox that a worker has made.</summary>
+    [Fact]
+    public async Task SystemCalls_OfTheProbe_AreRefusedAndAllowedAsTheyMust()
+    {
+        var probe = Path.Combine(Path.GetTempPath(), $"crownest-probe-{Guid.NewGuid():n}");
+        // The compiler of the launcher: what is built by it fits into one argument.
+        using (var compiler = Process.Start("musl-gcc", ["-static", "-Os", "-s", "-o", probe, Path.Combine(AppContext.BaseDirectory, "probe.c")]))
+        {
+            await compiler.WaitForExitAsync();
+            Assert.Equal(0, compiler.ExitCode);
+        }
+
+        var program = Convert.ToBase64String(await File.ReadAllBytesAsync(probe));
+        File.Delete(probe);
+        await using var node = await TestNode.StartAsync(backing);
+        var (id, _) = await node.CreateAsync();
+
+        var (exitCode, output) = await node.ExecAsync(id, $"echo {program} | base64 -d > probe && chmod +x probe && ./probe");
+
+        Assert.Equal(0, exitCode);
+        var answers = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.True(answers.Length >= 33, output);
+        Assert.All(answers, answer => Assert.StartsWith("ok ", answer, StringComparison.Ordinal));
     }
 
     [Fact]

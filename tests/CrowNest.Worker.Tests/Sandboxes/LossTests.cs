@@ -51,6 +51,20 @@ public sealed class LossTests(BackingServices backing)
         Assert.Contains("does not answer", row.FailureMessage, StringComparison.Ordinal);
     }
 
+    /// <summary>Nobody asks anything of it: only the reaper's round can notice.</summary>
+    [Fact]
+    public async Task HungAgent_WithoutWork_SandboxFailsByItself()
+    {
+        await using var node = await TestNode.StartAsync(backing, ("ReapInterval", "00:00:01"));
+        var (id, started) = await node.CreateAsync();
+        Assert.True(node.Get<Worker.Sandboxes.SandboxContainers>().TryGet(started.ContainerId, out var container));
+
+        await FreezeAsync(container.Pid);
+
+        var row = await node.RowBecomesAsync(id, SandboxStatus.Failed, TimeSpan.FromSeconds(60));
+        Assert.Contains("does not answer", row.FailureMessage, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Suspect_HealthyAgent_Stays()
     {

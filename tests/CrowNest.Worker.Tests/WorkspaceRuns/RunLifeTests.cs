@@ -31,6 +31,7 @@ public sealed class RunLifeTests(BackingServices backing)
         Assert.Equal((ErrorCodes.FileNotFound, "missing.txt"), (error.Code, error.Path));
         var evidence = await node.CheckEndAsync(row);
         Assert.Equal(["out.txt", "b.txt"], evidence.Artifacts.Select(a => a.Name));
+        Assert.Equal(["/workspace/out.txt", "/workspace/src/b.txt"], evidence.Artifacts.Select(a => a.Path));
         Assert.Equal(4, evidence.Artifacts[0].SizeBytes);
         var command = await node.CommandRowAsync(row.CommandId!);
         Assert.Equal((CommandStatus.Exited, Limits.Workspace), (command.State, command.Cwd));
