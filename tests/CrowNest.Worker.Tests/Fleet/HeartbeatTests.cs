@@ -1,4 +1,4 @@
-using CrowNest.Platform.Fleet;
+using CrowNest.Platform.Nodes;
 using CrowNest.Testing;
 using Npgsql;
 using Xunit;
