@@ -12,7 +12,7 @@ public sealed class NodeStopTests(BackingServices backing)
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(5);
 
     /// <summary>As when a whole stack is told to stop: database and Redis may be gone first.</summary>
-    [Theory]
+    [Theory(DisableParallelization = true)]
     [InlineData(false)]
     [InlineData(true)]
     public async Task Stop_DatabaseAndRedisGone_IsPromptAndLeavesTheCommandRunning(bool silent)
