@@ -14,8 +14,9 @@ namespace CrowNest.ServiceDefaults;
 /// <summary>What every CrowNest process has in common: console lines, telemetry, health, service discovery, a bounded shutdown.</summary>
 public static class ServiceDefaultsExtensions
 {
-    // Nothing of ours waits that long: this ends open streams, and what waits for somebody who has gone away.
-    private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(5);
+    // Nothing of ours waits that long: this ends open streams, and what waits for a database that accepts and does not answer. A stack stops
+    // within 8 s, its services first.
+    private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(2.5);
 
     // What the frameworks tell about every request and query is in the traces; what the loss of Redis means is told by who misses it,
     // once and not with every attempt to connect. Any Logging:LogLevel setting overrides these.

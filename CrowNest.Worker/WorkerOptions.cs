@@ -60,7 +60,7 @@ internal sealed class WorkerOptions
     /// <summary>Threads and processes of the whole container, the agent's included.</summary>
     public int PidsLimit { get; set; } = 512;
 
-    /// <summary>Threads and processes of the user; at least 64 fewer than <see cref="PidsLimit"/>, or a fork bomb ends the agent.</summary>
+    /// <summary>Threads and processes of the user; at least 96 fewer than <see cref="PidsLimit"/>, or a fork bomb ends the agent.</summary>
     public int MaxProcesses { get; set; } = 400;
     public int MaxOpenFiles { get; set; } = 4096;
     public long MaxFileBytes { get; set; } = 4L * 1024 * 1024 * 1024;

@@ -7,8 +7,11 @@ namespace CrowNest.Worker;
 /// <summary>Says everything that is wrong with the settings at once, each by its name.</summary>
 internal sealed class WorkerOptionsValidation : IValidateOptions<WorkerOptions>
 {
-    /// <summary>Threads that the agent and the launchers need beside the user's (notes: a fork bomb ends the agent otherwise).</summary>
-    private const int ReservedPids = 64;
+    /// <summary>
+    /// For the launchers of the 64 commands that may run at once, and the agent's own threads (16, whatever runs) twice over: a fork bomb ends
+    /// the agent otherwise.
+    /// </summary>
+    private const int ReservedPids = 96;
 
     public ValidateOptionsResult Validate(string? name, WorkerOptions options)
     {

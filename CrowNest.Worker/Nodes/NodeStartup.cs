@@ -39,8 +39,9 @@ internal sealed partial class NodeStartup(
                 await network.RemoveAsync(cancellationToken);
             }
         }
-        catch (Exception exception) when (exception is not OperationCanceledException)
+        catch (Exception exception)
         {
+            // An end of the host's patience included: what is left is taken away by others.
             LogStopFailed(exception);
         }
     }

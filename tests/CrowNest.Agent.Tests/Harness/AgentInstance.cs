@@ -160,7 +160,7 @@ public sealed class ContainerAgent : AgentInstance
             "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL",
             "--security-opt", "no-new-privileges",
             "--security-opt", $"seccomp={AgentBinaries.Checkout}/CrowNest.Worker/Runtime/seccomp.json",
-            "--pids-limit", "256", "--memory", memory, "--memory-swap", memory,
+            "--pids-limit", "288", "--memory", memory, "--memory-swap", memory,
             "-v", $"{agent.SocketDirectory}:/run/crownest", "-v", $"{binaries}:/opt/crownest:ro",
             "-e", "AGENT_SECRET=must-not-leak", "--entrypoint", "/opt/crownest/crownest-agent",
         ];

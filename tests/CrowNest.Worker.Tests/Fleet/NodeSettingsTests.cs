@@ -18,7 +18,7 @@ public sealed class NodeSettingsTests
     {
         var options = Options();
         options.Id = "worker 1";
-        options.MaxProcesses = options.PidsLimit - 63;
+        options.MaxProcesses = options.PidsLimit - 95;
         options.Subnet = "10.219.0.0";
         options.DnsResolvers = ["resolver"];
         options.Capacity = 0;

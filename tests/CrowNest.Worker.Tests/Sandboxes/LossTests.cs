@@ -57,7 +57,7 @@ public sealed class LossTests(BackingServices backing)
     {
         await using var node = await TestNode.StartAsync(backing, ("ReapInterval", "00:00:01"));
         var (id, started) = await node.CreateAsync();
-        Assert.True(node.Get<Worker.Sandboxes.SandboxContainers>().TryGet(started.ContainerId, out var container));
+        Assert.True(node.Get<Worker.Containers.SandboxContainers>().TryGet(started.ContainerId, out var container));
 
         await FreezeAsync(container.Pid);
 
