@@ -22,20 +22,23 @@ internal sealed class ApiOptions
 
     /// <summary>
     /// For development: <c>x-crownest-org-id</c>, <c>x-crownest-user-id</c> and <c>x-crownest-role</c> let a person in on the routes by
-    /// which the CLI lists and makes keys (api.md 2.3), over direct loopback connections only. Whoever can open one is then an owner.
+    /// which the CLI lists and makes keys (docs/reference/api.md 2.3), over direct loopback connections only. Whoever can open one is then
+    /// an owner.
     /// </summary>
     public bool AllowHumanSessionHeaders { get; set; }
 
     /// <summary>Plan of an organization that the first start creates.</summary>
     public string DefaultPlan { get; set; } = "builder";
 
-    /// <summary>Limits by plan name (api.md 2.16).</summary>
+    /// <summary>Limits by plan name (docs/reference/api.md 2.16).</summary>
     public Dictionary<string, PlanLimits> Plans { get; set; } = PlanLimits.ContractDefaults();
 
-    /// <summary>Size of a sandbox when its creator does not say, and the range they may choose from (stateset.md 2).</summary>
+    /// <summary>
+    /// Size of a sandbox when its creator does not say, and the range they may choose from (docs/reference/stateset.md 2).
+    /// </summary>
     public ResourceRange Resources { get; set; } = new();
 
-    /// <summary>api.md 2.15.</summary>
+    /// <summary>docs/reference/api.md 2.15.</summary>
     public TimeSpan DownloadUrlLifetime { get; set; } = TimeSpan.FromMinutes(15);
 
     /// <summary>A browser's session in the dashboard.</summary>
@@ -50,7 +53,7 @@ internal sealed class ApiOptions
     /// <summary>OP-6: when a held response sends its status and headers.</summary>
     public TimeSpan EarlyHeadersAfter { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Silence after which a stream sends a heartbeat and a held response a newline (api.md 2.14, OP-6).</summary>
+    /// <summary>Silence after which a stream sends a heartbeat and a held response a newline (docs/reference/api.md 2.14, OP-6).</summary>
     public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromSeconds(15);
 
     /// <summary>
@@ -61,11 +64,11 @@ internal sealed class ApiOptions
     /// <summary>Signed links.</summary>
     public SignedUrlSettings SignedUrls { get; set; } = new();
 
-    /// <summary>The limits of a plan; an unknown one gets those of <c>free</c> (api.md 2.16: fail closed).</summary>
+    /// <summary>The limits of a plan; an unknown one gets those of <c>free</c> (docs/reference/api.md 2.16: fail closed).</summary>
     public PlanLimits Limits(string plan) => Plans.GetValueOrDefault(plan) ?? Plans[PlanLimits.Free];
 }
 
-/// <summary>Numbers of a plan (api.md 2.16). Only what this version enforces.</summary>
+/// <summary>Numbers of a plan (docs/reference/api.md 2.16). Only what this version enforces.</summary>
 internal sealed class PlanLimits
 {
     public const string Free = "free";
@@ -110,7 +113,7 @@ internal sealed class PlanLimits
     };
 }
 
-/// <summary>Keys that sign links (api.md 2.15).</summary>
+/// <summary>Keys that sign links (docs/reference/api.md 2.15).</summary>
 internal sealed class SignedUrlSettings
 {
     /// <summary>A key signs for so long; its links live on until they expire.</summary>

@@ -126,9 +126,9 @@ internal sealed partial class ServiceSupervisor(
         }
     }
 
-    [LoggerMessage(1, LogLevel.Warning, "{Resource} ended by itself (exit code {ExitCode}); starting it again in {Wait}.")]
+    [LoggerMessage(8001, LogLevel.Warning, "{Resource} ended by itself (exit code {ExitCode}); starting it again in {Wait}.")]
     private static partial void LogRestarting(ILogger logger, string resource, int? exitCode, TimeSpan wait);
 
-    [LoggerMessage(2, LogLevel.Warning, "{Resource} could not be started: {Reason}")]
+    [LoggerMessage(8002, LogLevel.Warning, "{Resource} could not be started: {Reason}")]
     private static partial void LogNotStarted(ILogger logger, string resource, string? reason);
 }

@@ -2,7 +2,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Client;
 
-/// <summary><c>/v1/agent-sessions</c> (stateset.md 3.5).</summary>
+/// <summary><c>/v1/agent-sessions</c> (docs/reference/stateset.md 3.5).</summary>
 public sealed class AgentSessionsClient
 {
     private const string Root = "v1/agent-sessions";

@@ -2,7 +2,9 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Client;
 
-/// <summary>The same operations under the names of the second contract (stateset.md 3.6): files go from sandbox to sandbox.</summary>
+/// <summary>
+/// The same operations under the names of the second contract (docs/reference/stateset.md 3.6): files go from sandbox to sandbox.
+/// </summary>
 public sealed partial class ArtifactsClient
 {
     /// <summary>Exports a file of a running sandbox.</summary>

@@ -4,7 +4,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Client;
 
-/// <summary>Which artifacts to list (stateset.md 3.4).</summary>
+/// <summary>Which artifacts to list (docs/reference/stateset.md 3.4).</summary>
 public sealed record ListArtifactsOptions
 {
     /// <summary>Also one that is destroyed.</summary>
@@ -29,7 +29,7 @@ public sealed record ListArtifactsOptions
     public string? Cursor { get; init; }
 }
 
-/// <summary><c>/v1/artifacts</c> and those of a sandbox (api.md 7, stateset.md 3).</summary>
+/// <summary><c>/v1/artifacts</c> and those of a sandbox (docs/reference/api.md 7, docs/reference/stateset.md 3).</summary>
 public sealed partial class ArtifactsClient
 {
     private const string Root = "v1/artifacts";

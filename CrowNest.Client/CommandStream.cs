@@ -5,7 +5,7 @@ namespace CrowNest.Client;
 /// <summary>How to follow a command.</summary>
 public sealed record CommandStreamOptions : EventStreamOptions;
 
-/// <summary>Streams of commands (api.md 5.6): only <c>log</c> events have a place.</summary>
+/// <summary>Streams of commands (docs/reference/api.md 5.6): only <c>log</c> events have a place.</summary>
 internal static class CommandStream
 {
     public static EventStream<CommandStreamEvent> Of(Transport transport, CrowNestClientOptions options, string path) => new(

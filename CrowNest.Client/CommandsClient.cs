@@ -2,7 +2,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Client;
 
-/// <summary><c>/v1/sandboxes/{id}/commands</c> and <c>/v1/commands</c> (api.md 5).</summary>
+/// <summary><c>/v1/sandboxes/{id}/commands</c> and <c>/v1/commands</c> (docs/reference/api.md 5).</summary>
 public sealed class CommandsClient
 {
     private readonly Transport _transport;

@@ -3,12 +3,12 @@ namespace CrowNest.Client;
 /// <summary>Where the API is and who calls it. What is left out comes from the environment.</summary>
 public sealed record CrowNestClientOptions
 {
-    /// <summary>Environment variables in the order in which a credential is looked for (clients.md, head table).</summary>
+    /// <summary>Environment variables in the order in which a credential is looked for (docs/reference/clients.md, head table).</summary>
     private static readonly string[] CredentialVariables = ["CROWNEST_BEARER_TOKEN", "CROWNEST_API_KEY"];
 
     private const string BaseUrlVariable = "CROWNEST_API_URL";
 
-    /// <summary>The address of a local stack (api.md 2.1).</summary>
+    /// <summary>The address of a local stack (docs/reference/api.md 2.1).</summary>
     private const string DefaultBaseUrl = "http://127.0.0.1:8787";
 
     /// <summary>
@@ -26,7 +26,9 @@ public sealed record CrowNestClientOptions
     /// <summary>Clock of the reconnect delays.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
-    /// <summary>Waits between attempts to continue a stream without progress (clients.md 1.2); internal for testing.</summary>
+    /// <summary>
+    /// Waits between attempts to continue a stream without progress (docs/reference/clients.md 1.2); internal for testing.
+    /// </summary>
     internal IReadOnlyList<TimeSpan> ReconnectDelays { get; init; } =
     [
         TimeSpan.FromMilliseconds(250),

@@ -22,8 +22,8 @@ public record EventStreamOptions
 internal readonly record struct StreamedEvent(long? Seq, bool IsHeartbeat, bool IsEnd);
 
 /// <summary>
-/// The reconnect scheme of clients.md 1.2: at most one attempt per delay in a row without a new event that has a place; an answer of the
-/// API itself is never retried.
+/// The reconnect scheme of docs/reference/clients.md 1.2: at most one attempt per delay in a row without a new event that has a place; an
+/// answer of the API itself is never retried.
 /// </summary>
 /// <param name="target">Path and query of a stream after a sequence number.</param>
 internal sealed class EventStream<T>(

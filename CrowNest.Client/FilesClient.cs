@@ -14,11 +14,11 @@ public sealed record UploadOptions
     /// <summary>64 hex digits; the upload is refused when the content has another digest.</summary>
     public string? Sha256 { get; init; }
 
-    /// <summary>Bytes that the stream will give; needed only where it can not tell and the server is to check.</summary>
+    /// <summary>Bytes that the stream will give; needed only where it cannot tell and the server is to check.</summary>
     public long? SizeBytes { get; init; }
 }
 
-/// <summary><c>/v1/sandboxes/{id}/files</c> (api.md 6). Paths are absolute or relative to <c>/workspace</c>.</summary>
+/// <summary><c>/v1/sandboxes/{id}/files</c> (docs/reference/api.md 6). Paths are absolute or relative to <c>/workspace</c>.</summary>
 public sealed class FilesClient
 {
     private readonly Transport _transport;

@@ -2,7 +2,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Client;
 
-/// <summary><c>/v1/projects</c> (api.md 11).</summary>
+/// <summary><c>/v1/projects</c> (docs/reference/api.md 11).</summary>
 public sealed class ProjectsClient
 {
     private readonly Transport _transport;

@@ -3,7 +3,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Client;
 
-/// <summary>Which sandboxes to list (api.md 4.4).</summary>
+/// <summary>Which sandboxes to list (docs/reference/api.md 4.4).</summary>
 public sealed record ListSandboxesOptions
 {
     /// <summary>Also destroyed and failed ones; by default only live ones.</summary>
@@ -24,7 +24,7 @@ public sealed record ListSandboxesOptions
     public string? Cursor { get; init; }
 }
 
-/// <summary><c>/v1/sandboxes</c> (api.md 4).</summary>
+/// <summary><c>/v1/sandboxes</c> (docs/reference/api.md 4).</summary>
 public sealed class SandboxesClient
 {
     private const string Root = "v1/sandboxes";

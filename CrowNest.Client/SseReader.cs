@@ -6,7 +6,7 @@ using System.Text;
 namespace CrowNest.Client;
 
 /// <summary>
-/// Server-sent events as the contract's clients read them (clients.md 1.1): blocks separated by an empty line, of which only
+/// Server-sent events as the contract's clients read them (docs/reference/clients.md 1.1): blocks separated by an empty line, of which only
 /// <c>data:</c> lines count; a last block without its empty line is still delivered.
 /// </summary>
 internal static class SseReader

@@ -2,7 +2,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Client;
 
-/// <summary><c>/v1/templates</c> (api.md 16).</summary>
+/// <summary><c>/v1/templates</c> (docs/reference/api.md 16).</summary>
 public sealed class TemplatesClient
 {
     private readonly Transport _transport;

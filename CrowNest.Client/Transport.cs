@@ -6,7 +6,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Client;
 
-/// <summary>One HTTP exchange with the API: credential, JSON, errors (clients.md 1). Repeats nothing.</summary>
+/// <summary>One HTTP exchange with the API: credential, JSON, errors (docs/reference/clients.md 1). Repeats nothing.</summary>
 /// <param name="timeout">Limit of an exchange that carries no stream; of a stream, until its headers.</param>
 internal sealed class Transport(HttpClient http, Uri baseUrl, string credential, TimeSpan timeout)
 {
@@ -53,7 +53,8 @@ internal sealed class Transport(HttpClient http, Uri baseUrl, string credential,
     }
 
     /// <summary>Sends a stream, which stays the caller's, where the API has said, which may be another server.</summary>
-    /// <param name="headers">What that server wants to see; the credential is only for the API's own origin (clients.md 1.5).</param>
+    /// <param name="headers">What that server wants to see; the credential is only for the API's own origin (docs/reference/clients.md
+    /// 1.5).</param>
     public async Task UploadToAsync(
         Uri url, Stream content, IReadOnlyDictionary<string, string> headers, CancellationToken cancellationToken)
     {

@@ -6,7 +6,7 @@ namespace CrowNest.Client;
 /// <summary>Archives, and a whole run in one call.</summary>
 public sealed partial class WorkspaceRunsClient
 {
-    /// <summary>Largest archive that <see cref="RunAsync"/> uploads directly (api.md 10.4), in bytes.</summary>
+    /// <summary>Largest archive that <see cref="RunAsync"/> uploads directly (docs/reference/api.md 10.4), in bytes.</summary>
     private const long DirectBytes = 8 * 1024 * 1024;
 
     private const string Gzip = "application/gzip";
@@ -16,7 +16,7 @@ public sealed partial class WorkspaceRunsClient
 
     /// <summary>Digest and size of an archive, which every upload announces.</summary>
     /// <param name="archive">Read from its present position, to which it returns.</param>
-    /// <exception cref="ArgumentException">It can not be read twice.</exception>
+    /// <exception cref="ArgumentException">It cannot be read twice.</exception>
     public static async Task<WorkspaceRunArchive> DescribeAsync(Stream archive, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(archive);
@@ -118,7 +118,7 @@ public sealed partial class WorkspaceRunsClient
         }
         catch (Exception exception) when (exception is CrowNestApiException or OperationCanceledException)
         {
-            // What is thrown is the caller's cancellation; a run that can not be canceled now ends by its own timeout.
+            // What is thrown is the caller's cancellation; a run that cannot be canceled now ends by its own timeout.
         }
     }
 }

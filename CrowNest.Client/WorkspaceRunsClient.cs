@@ -3,7 +3,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Client;
 
-/// <summary>Which runs to list (api.md 10.7).</summary>
+/// <summary>Which runs to list (docs/reference/api.md 10.7).</summary>
 public sealed record ListWorkspaceRunsOptions
 {
     /// <summary>One of <see cref="WorkspaceRunStatus"/>.</summary>
@@ -21,7 +21,9 @@ public sealed record ListWorkspaceRunsOptions
     public string? Cursor { get; init; }
 }
 
-/// <summary><c>/v1/workspace-runs</c> (api.md 10): an archive, a command, and durable evidence of what became of them.</summary>
+/// <summary>
+/// <c>/v1/workspace-runs</c> (docs/reference/api.md 10): an archive, a command, and durable evidence of what became of them.
+/// </summary>
 public sealed partial class WorkspaceRunsClient
 {
     private const string Root = "v1/workspace-runs";

@@ -1,6 +1,6 @@
 namespace CrowNest.Contracts;
 
-/// <summary>Ties the artifacts of one agent's work over several sandboxes together (stateset.md 3.5).</summary>
+/// <summary>Ties the artifacts of one agent's work over several sandboxes together (docs/reference/stateset.md 3.5).</summary>
 public sealed record AgentSession
 {
     public required string Id { get; init; }

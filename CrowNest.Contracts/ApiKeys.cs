@@ -1,6 +1,6 @@
 namespace CrowNest.Contracts;
 
-/// <summary>An API key without its secret (api.md 13).</summary>
+/// <summary>An API key without its secret (docs/reference/api.md 13).</summary>
 public sealed record ApiKey
 {
     public required string Id { get; init; }

@@ -1,6 +1,9 @@
 namespace CrowNest.Contracts;
 
-/// <summary>An immutable copy of a file that outlives its sandbox (api.md 7.1; stateset.md 2 for the members after <c>DeletedAt</c>).</summary>
+/// <summary>
+/// An immutable copy of a file that outlives its sandbox (docs/reference/api.md 7.1; docs/reference/stateset.md 2 for the members after
+/// <c>DeletedAt</c>).
+/// </summary>
 public sealed record Artifact
 {
     public required string Id { get; init; }
@@ -31,7 +34,7 @@ public sealed record Artifact
 
 public sealed record ArtifactResponse(Artifact Artifact);
 
-/// <summary>Body of <c>POST …/artifacts</c> (api.md 7.2, stateset.md 3.1).</summary>
+/// <summary>Body of <c>POST …/artifacts</c> (docs/reference/api.md 7.2, docs/reference/stateset.md 3.1).</summary>
 public sealed record CreateArtifactRequest
 {
     /// <summary>A file of the sandbox.</summary>
@@ -49,11 +52,11 @@ public sealed record CreateArtifactRequest
     public string? SessionId { get; init; }
 }
 
-/// <summary>Body of <c>POST …/download-url</c> (stateset.md 3.3).</summary>
+/// <summary>Body of <c>POST …/download-url</c> (docs/reference/stateset.md 3.3).</summary>
 /// <param name="ExpiresInSeconds">1 to 604800. Given, the link belongs to the organization and not to the key that made it.</param>
 public sealed record CreateArtifactDownloadUrlRequest(long? ExpiresInSeconds = null);
 
-/// <summary>What a download link says of the credential it wants (api.md 6, 7.2).</summary>
+/// <summary>What a download link says of the credential it wants (docs/reference/api.md 6, 7.2).</summary>
 public static class DownloadAuthMode
 {
     /// <summary>Works with an API key, and on its own as long as the credential that made it.</summary>

@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 
 namespace CrowNest.Contracts;
 
-/// <summary>A command as the API shows it (api.md 5.1).</summary>
+/// <summary>A command as the API shows it (docs/reference/api.md 5.1).</summary>
 public sealed record Command
 {
     private static readonly IReadOnlyDictionary<string, string> NoEnvironment = new Dictionary<string, string>();
@@ -15,7 +15,7 @@ public sealed record Command
     public required string CommandLine { get; init; }
     public required string Cwd { get; init; }
 
-    /// <summary>Always empty: values are ephemeral and never stored (api.md 5.1).</summary>
+    /// <summary>Always empty: values are ephemeral and never stored (docs/reference/api.md 5.1).</summary>
     public IReadOnlyDictionary<string, string> Env { get; init; } = NoEnvironment;
 
     /// <summary>One of <see cref="CommandStatus"/>.</summary>
@@ -42,7 +42,7 @@ public sealed record Command
 
 public sealed record CollectError(string Code, string Message, string Path);
 
-/// <summary>Statuses of a command (api.md 5.1).</summary>
+/// <summary>Statuses of a command (docs/reference/api.md 5.1).</summary>
 public static class CommandStatus
 {
     public const string Queued = "queued";
@@ -69,7 +69,7 @@ public static class KilledReason
     public const string SandboxDestroyed = "sandbox_destroyed";
 }
 
-/// <summary>What became of <c>collect</c> (api.md 5.4).</summary>
+/// <summary>What became of <c>collect</c> (docs/reference/api.md 5.4).</summary>
 public static class CollectStatus
 {
     public const string NotRequested = "not_requested";
@@ -87,7 +87,7 @@ public static class OutputStream
     public const string Stderr = "stderr";
 }
 
-/// <summary>Body of <c>commands/run</c> and <c>commands/start</c> (api.md 5.2).</summary>
+/// <summary>Body of <c>commands/run</c> and <c>commands/start</c> (docs/reference/api.md 5.2).</summary>
 public sealed record RunCommandRequest
 {
     public string? Command { get; init; }
@@ -104,10 +104,12 @@ public sealed record CancelCommandRequest(string? Mode);
 
 public sealed record CommandResponse(Command Command);
 
-/// <summary>One chunk of output (api.md 5.6). <c>Seq</c> starts at 1 and is contiguous over both streams.</summary>
+/// <summary>One chunk of output (docs/reference/api.md 5.6). <c>Seq</c> starts at 1 and is contiguous over both streams.</summary>
 public sealed record CommandLogChunk(string CommandId, long Seq, string Stream, string Data, DateTimeOffset CreatedAt);
 
-/// <summary>An event of <c>GET /v1/commands/{id}/stream</c> (api.md 5.6); which members are present follows from <c>Type</c>.</summary>
+/// <summary>
+/// An event of <c>GET /v1/commands/{id}/stream</c> (docs/reference/api.md 5.6); which members are present follows from <c>Type</c>.
+/// </summary>
 public sealed record CommandStreamEvent
 {
     public required string Type { get; init; }
@@ -128,7 +130,7 @@ public static class CommandStreamEventType
     public const string Error = "error";
 }
 
-/// <summary>A signed link (api.md 2.15).</summary>
+/// <summary>A signed link (docs/reference/api.md 2.15).</summary>
 /// <param name="AuthMode">One of <see cref="DownloadAuthMode"/>; absent for logs.</param>
 /// <param name="Headers">What the answer will have; artifacts only.</param>
 /// <param name="ExpiresInSeconds">Effective lifetime; artifacts only.</param>

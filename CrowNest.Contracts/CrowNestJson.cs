@@ -4,7 +4,9 @@ using System.Text.Json.Serialization;
 
 namespace CrowNest.Contracts;
 
-/// <summary>How the wire's JSON is written and read: camelCase, absent instead of null (H1), timestamps of api.md 2.11.</summary>
+/// <summary>
+/// How the wire's JSON is written and read: camelCase, absent instead of null (H1), timestamps of docs/reference/api.md 2.11.
+/// </summary>
 public static class CrowNestJson
 {
     /// <summary>Shared and read-only.</summary>
@@ -31,7 +33,7 @@ public static class CrowNestJson
         return options;
     }
 
-    /// <summary><c>2026-02-03T04:05:06.789Z</c> (api.md 2.11).</summary>
+    /// <summary><c>2026-02-03T04:05:06.789Z</c> (docs/reference/api.md 2.11).</summary>
     private sealed class TimestampConverter : JsonConverter<DateTimeOffset>
     {
         /// <summary>Of <c>2026-02-03T04:05:06.7890123Z</c>, the round-trip format, which is quicker than one of our own.</summary>

@@ -1,6 +1,6 @@
 namespace CrowNest.Contracts;
 
-/// <summary>Stable error codes of the envelope (api.md 2.6) that this version produces.</summary>
+/// <summary>Stable error codes of the envelope (docs/reference/api.md 2.6) that this version produces.</summary>
 public static class ErrorCodes
 {
     public const string InvalidRequest = "invalid_request";

@@ -1,6 +1,6 @@
 namespace CrowNest.Contracts;
 
-/// <summary>A file or directory of a workspace (api.md 6).</summary>
+/// <summary>A file or directory of a workspace (docs/reference/api.md 6).</summary>
 /// <param name="Path">Absolute.</param>
 /// <param name="Type">One of <see cref="FileType"/>.</param>
 /// <param name="SizeBytes">0 for a directory.</param>
@@ -133,7 +133,7 @@ public sealed record FileMatch(
 /// <param name="StoppedBy"><c>results</c> or <c>time</c>; present when truncated.</param>
 public sealed record FileMatches(IReadOnlyList<FileMatch> Data, bool? Truncated = null, string? StoppedBy = null);
 
-/// <summary>Body of <c>POST …/files/from-artifact</c> (stateset.md 3.2).</summary>
+/// <summary>Body of <c>POST …/files/from-artifact</c> (docs/reference/stateset.md 3.2).</summary>
 public sealed record ImportArtifactRequest
 {
     public string? ArtifactId { get; init; }

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace CrowNest.Contracts;
 
-/// <summary>Prefixes and form of identifiers (api.md 2.10): <c>prefix_suffix</c>, opaque to callers.</summary>
+/// <summary>Prefixes and form of identifiers (docs/reference/api.md 2.10): <c>prefix_suffix</c>, opaque to callers.</summary>
 public static class Ids
 {
     public const string Organization = "org";

@@ -1,6 +1,8 @@
 namespace CrowNest.Contracts;
 
-/// <summary>A sandbox as the API shows it (api.md 4.1). Members after <c>DestroyedReason</c> are additions of this system.</summary>
+/// <summary>
+/// A sandbox as the API shows it (docs/reference/api.md 4.1). Members after <c>DestroyedReason</c> are additions of this system.
+/// </summary>
 public sealed record Sandbox
 {
     public required string Id { get; init; }
@@ -36,7 +38,9 @@ public sealed record Sandbox
     public string? FailureMessage { get; init; }
 }
 
-/// <summary>Statuses of a sandbox (api.md 4.2). <c>running</c> and <c>idle</c> are views of the stored state <c>ready</c>.</summary>
+/// <summary>
+/// Statuses of a sandbox (docs/reference/api.md 4.2). <c>running</c> and <c>idle</c> are views of the stored state <c>ready</c>.
+/// </summary>
 public static class SandboxStatus
 {
     public const string Creating = "creating";
@@ -51,7 +55,7 @@ public static class SandboxStatus
     public static IReadOnlyList<string> All { get; } = [Creating, Starting, Ready, Running, Idle, Expiring, Destroyed, Failed];
 }
 
-/// <summary>Why a sandbox was destroyed (api.md 4.1).</summary>
+/// <summary>Why a sandbox was destroyed (docs/reference/api.md 4.1).</summary>
 public static class DestroyedReason
 {
     public const string UserKilled = "user_killed";
@@ -70,12 +74,12 @@ public static class NetworkPolicy
     public const string Internet = "internet";
 }
 
-/// <summary>Size of a sandbox (stateset.md 2). Absent members take the deployment's default.</summary>
+/// <summary>Size of a sandbox (docs/reference/stateset.md 2). Absent members take the deployment's default.</summary>
 /// <param name="Cpus">CPU cores, fractions allowed.</param>
 /// <param name="MemoryMb">Memory in MiB; workspace and other writable folders count towards it.</param>
 public sealed record SandboxResources(double? Cpus = null, int? MemoryMb = null);
 
-/// <summary>Body of <c>POST /v1/sandboxes</c> (api.md 4.3, stateset.md 2).</summary>
+/// <summary>Body of <c>POST /v1/sandboxes</c> (docs/reference/api.md 4.3, docs/reference/stateset.md 2).</summary>
 public sealed record CreateSandboxRequest
 {
     public string? ProjectId { get; init; }
@@ -90,7 +94,7 @@ public sealed record CreateSandboxRequest
     public string? Network { get; init; }
 }
 
-/// <summary>Body of <c>POST /v1/sandboxes/{id}/extend</c> (api.md 4.7).</summary>
+/// <summary>Body of <c>POST /v1/sandboxes/{id}/extend</c> (docs/reference/api.md 4.7).</summary>
 public sealed record ExtendSandboxRequest(long? TtlMs);
 
 public sealed record SandboxResponse(Sandbox Sandbox);

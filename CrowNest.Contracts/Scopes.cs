@@ -1,6 +1,6 @@
 namespace CrowNest.Contracts;
 
-/// <summary>The 27 scopes of API keys, in the contract's order (api.md 2.4).</summary>
+/// <summary>The 27 scopes of API keys, in the contract's order (docs/reference/api.md 2.4).</summary>
 public static class Scopes
 {
     public const string SandboxCreate = "sandbox:create";

@@ -1,13 +1,13 @@
 namespace CrowNest.Contracts;
 
-/// <summary>A sandbox template and its newest version (api.md 16).</summary>
+/// <summary>A sandbox template and its newest version (docs/reference/api.md 16).</summary>
 public sealed record Template(string Id, string Slug, string Description, TemplateVersion? LatestVersion);
 
 /// <param name="Id"><c>tplv_…</c>, derived from the image's digest: immutable.</param>
 /// <param name="Version">Label for people, for example <c>2026-11-22</c>.</param>
 public sealed record TemplateVersion(string Id, string Version, DateTimeOffset CreatedAt);
 
-/// <summary>The slugs every deployment has (api.md 16).</summary>
+/// <summary>The slugs every deployment has (docs/reference/api.md 16).</summary>
 public static class TemplateSlugs
 {
     public const string Default = "python-node";

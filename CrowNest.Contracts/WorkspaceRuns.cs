@@ -1,6 +1,6 @@
 namespace CrowNest.Contracts;
 
-/// <summary>A workspace run: an archive, a command, and what became of them (api.md 10.1).</summary>
+/// <summary>A workspace run: an archive, a command, and what became of them (docs/reference/api.md 10.1).</summary>
 public sealed record WorkspaceRun
 {
     public required string Id { get; init; }
@@ -39,7 +39,7 @@ public sealed record WorkspaceRun
     /// <summary>One of <see cref="WorkspaceRunCleanup"/>, once started.</summary>
     public string? CleanupStatus { get; init; }
 
-    /// <summary>Always empty: a run takes no environment (api.md 10.1).</summary>
+    /// <summary>Always empty: a run takes no environment (docs/reference/api.md 10.1).</summary>
     public required IReadOnlyList<string> EnvKeys { get; init; }
     public required bool EvidenceAvailable { get; init; }
     public string? FailureReason { get; init; }
@@ -56,10 +56,10 @@ public sealed record WorkspaceRunArchive(string Sha256, long SizeBytes, DateTime
 
 public sealed record WorkspaceRunResponse(WorkspaceRun WorkspaceRun);
 
-/// <summary>Answer to an upload and to finalize (api.md 10.4, 10.5).</summary>
+/// <summary>Answer to an upload and to finalize (docs/reference/api.md 10.4, 10.5).</summary>
 public sealed record WorkspaceRunArchiveResponse(WorkspaceRunArchive Archive, WorkspaceRun WorkspaceRun);
 
-/// <summary>Body of <c>POST /v1/workspace-runs</c> (api.md 10.3).</summary>
+/// <summary>Body of <c>POST /v1/workspace-runs</c> (docs/reference/api.md 10.3).</summary>
 public sealed record CreateWorkspaceRunRequest
 {
     public string? Command { get; init; }
@@ -78,7 +78,9 @@ public sealed record CreateWorkspaceRunRequest
     public long? TimeoutMs { get; init; }
 }
 
-/// <summary>Body of <c>POST …/archive-transfer</c> and, with the transfer's id, of <c>POST …/archive/finalize</c> (api.md 10.5).</summary>
+/// <summary>
+/// Body of <c>POST …/archive-transfer</c> and, with the transfer's id, of <c>POST …/archive/finalize</c> (docs/reference/api.md 10.5).
+/// </summary>
 public sealed record ArchiveTransferRequest
 {
     public string? Sha256 { get; init; }
@@ -86,7 +88,7 @@ public sealed record ArchiveTransferRequest
     public string? UploadId { get; init; }
 }
 
-/// <summary>A staged upload (api.md 10.5).</summary>
+/// <summary>A staged upload (docs/reference/api.md 10.5).</summary>
 public sealed record ArchiveTransfer
 {
     public required string Id { get; init; }
@@ -113,7 +115,7 @@ public static class ArchiveTransferStatus
     public const string Expired = "expired";
 }
 
-/// <summary>Statuses of a run (api.md 10.2).</summary>
+/// <summary>Statuses of a run (docs/reference/api.md 10.2).</summary>
 public static class WorkspaceRunStatus
 {
     public const string AwaitingArchive = "awaiting_archive";
@@ -144,7 +146,7 @@ public static class WorkspaceRunCleanup
     public const string NotRequested = "not_requested";
 }
 
-/// <summary>Why a run failed (api.md 10.1), and whose doing that is (10.2).</summary>
+/// <summary>Why a run failed (docs/reference/api.md 10.1), and whose doing that is (10.2).</summary>
 public static class WorkspaceRunFailure
 {
     public const string ArchiveInvalid = "archive_invalid";
@@ -170,7 +172,7 @@ public static class WorkspaceRunFailure
     };
 }
 
-/// <summary>An event of a run (api.md 10.8). <see cref="Type"/> decides which members are there.</summary>
+/// <summary>An event of a run (docs/reference/api.md 10.8). <see cref="Type"/> decides which members are there.</summary>
 public sealed record WorkspaceRunEvent
 {
     /// <summary>One of <see cref="WorkspaceRunEventType"/>.</summary>
@@ -206,7 +208,7 @@ public static class WorkspaceRunEventType
     public const string Error = "error";
 }
 
-/// <summary>What a run leaves as its proof (api.md 10.9). Members after <see cref="FailureReason"/> are additions.</summary>
+/// <summary>What a run leaves as its proof (docs/reference/api.md 10.9). Members after <see cref="FailureReason"/> are additions.</summary>
 public sealed record WorkspaceRunEvidence
 {
     public required string WorkspaceRunId { get; init; }

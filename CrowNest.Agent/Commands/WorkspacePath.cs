@@ -2,7 +2,9 @@ using CrowNest.Agent.Http;
 
 namespace CrowNest.Agent.Commands;
 
-/// <summary>The lexical half of api.md 2.13; the launcher does the other half, on the opened directory and as the user.</summary>
+/// <summary>
+/// The lexical half of docs/reference/api.md 2.13; the launcher does the other half, on the opened directory and as the user.
+/// </summary>
 internal static class WorkspacePath
 {
     /// <summary>Absolute form of a path below the workspace, without <c>.</c> and <c>..</c>.</summary>

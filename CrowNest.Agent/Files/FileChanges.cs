@@ -63,7 +63,7 @@ internal static class FileChanges
         }
     }
 
-    /// <summary>What a name in a held directory is: a link counts as its target when that lies inside (api.md 6).</summary>
+    /// <summary>What a name in a held directory is: a link counts as its target when that lies inside (docs/reference/api.md 6).</summary>
     internal static FileNode Look(Workspace workspace, ReadOnlySpan<byte> relative, in FileNode self)
     {
         if (self.Kind != NodeKind.Link) return self;

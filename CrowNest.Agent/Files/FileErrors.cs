@@ -10,7 +10,8 @@ internal static class FileErrors
     internal static AgentException Of(int result, string path) => new(-result switch
     {
         FileCalls.ENOENT or FileCalls.ENOTDIR or FileCalls.ESTALE => AgentError.FileNotFound(path),
-        // A loop leads nowhere inside: the listing shows it as a file of its own, and operations answer as for any such link (api.md 6).
+        // A loop leads nowhere inside: the listing shows it as a file of its own, and operations answer as for any such link
+        // (docs/reference/api.md 6).
         FileCalls.EXDEV or FileCalls.ELOOP => AgentError.PathOutsideWorkspace(path),
         FileCalls.EACCES or FileCalls.EPERM => AgentError.Forbidden($"the mode of {path} does not allow this"),
         FileCalls.EEXIST => AgentError.FileAlreadyExists(path),

@@ -4,8 +4,8 @@ using CrowNest.Agent.Http;
 namespace CrowNest.Agent.Files;
 
 /// <summary>
-/// A path beneath the workspace after the lexical half of api.md 2.13: no <c>.</c>, no <c>..</c>, no empty component. What its links
-/// mean is decided where it is opened.
+/// A path beneath the workspace after the lexical half of docs/reference/api.md 2.13: no <c>.</c>, no <c>..</c>, no empty component. What
+/// its links mean is decided where it is opened.
 /// </summary>
 internal sealed class FilePath
 {

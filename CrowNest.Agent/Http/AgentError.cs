@@ -1,6 +1,6 @@
 namespace CrowNest.Agent.Http;
 
-/// <summary>An error of the public contract (api.md 4): HTTP status, code, and a message for people.</summary>
+/// <summary>An error of the public contract (docs/reference/api.md 4): HTTP status, code, and a message for people.</summary>
 internal sealed record AgentError(int Status, string Code, string Message)
 {
     internal static AgentError InvalidRequest(string message) => new(400, "invalid_request", message);

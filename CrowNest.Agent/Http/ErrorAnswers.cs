@@ -48,12 +48,12 @@ internal sealed partial class ErrorAnswers(RequestDelegate next, ILogger<ErrorAn
         }
     }
 
-    [LoggerMessage(3, LogLevel.Debug, "{Method} {Path} was refused before its body had come")]
+    [LoggerMessage(7003, LogLevel.Debug, "{Method} {Path} was refused before its body had come")]
     private partial void LogNotDrained(Exception exception, string method, PathString path);
 
-    [LoggerMessage(1, LogLevel.Error, "{Method} {Path} failed")]
+    [LoggerMessage(7001, LogLevel.Error, "{Method} {Path} failed")]
     private partial void LogUnexpected(Exception exception, string method, PathString path);
 
-    [LoggerMessage(2, LogLevel.Warning, "{Method} {Path} broke off in its answer")]
+    [LoggerMessage(7002, LogLevel.Warning, "{Method} {Path} broke off in its answer")]
     private partial void LogBrokenOff(Exception exception, string method, PathString path);
 }

@@ -27,7 +27,8 @@ internal static class AgentProcess
         {
             if (!Directory.Exists(directory))
                 Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            // A user who can write here can replace the socket by a link and make the worker talk to something else (design.md).
+            // A user who can write here can replace the socket by a link and make the worker talk to something else (docs/architecture.md,
+            // Isolation).
             if ((File.GetUnixFileMode(directory) & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) != 0)
                 throw new IOException($"{directory} must not be writable by group or others");
             File.Delete(socket);

@@ -9,7 +9,7 @@ using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.AgentSessions;
 
-/// <summary>What sessions and sandboxes must be to have to do with each other (stateset.md 3.5).</summary>
+/// <summary>What sessions and sandboxes must be to have to do with each other (docs/reference/stateset.md 3.5).</summary>
 internal static class AgentSessionAccess
 {
     /// <exception cref="ApiException">404.</exception>

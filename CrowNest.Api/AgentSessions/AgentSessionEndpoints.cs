@@ -8,7 +8,7 @@ using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.AgentSessions;
 
-/// <summary>Agent sessions (stateset.md 3.5).</summary>
+/// <summary>Agent sessions (docs/reference/stateset.md 3.5).</summary>
 internal static class AgentSessionEndpoints
 {
     private const string Tag = "Agent Sessions";

@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace CrowNest.Api.ApiKeys;
 
-/// <summary>API keys (api.md 13). Only people make them; a key that may, can list and revoke them.</summary>
+/// <summary>API keys (docs/reference/api.md 13). Only people make them; a key that may, can list and revoke them.</summary>
 internal static class ApiKeyEndpoints
 {
     private const string Tag = "API Keys";

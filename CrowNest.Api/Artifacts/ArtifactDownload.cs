@@ -10,7 +10,7 @@ using Microsoft.Net.Http.Headers;
 
 namespace CrowNest.Api.Artifacts;
 
-/// <summary>Bytes of an artifact, and links to them (api.md 7.2, stateset.md 3.3).</summary>
+/// <summary>Bytes of an artifact, and links to them (docs/reference/api.md 7.2, docs/reference/stateset.md 3.3).</summary>
 internal sealed partial class ArtifactDownload(
     ArtifactStore store, IObjectStore objects, Transfers transfers, SignedUrls urls, IOptions<ApiOptions> options, TimeProvider time,
     ILogger<ArtifactDownload> logger)
@@ -87,9 +87,9 @@ internal sealed partial class ArtifactDownload(
     }
 
     private static ApiException Unreadable() =>
-        new(ErrorCodes.DownloadExportFailed, "The artifact can not be read from storage at the moment.");
+        new(ErrorCodes.DownloadExportFailed, "The artifact cannot be read from storage at the moment.");
 
-    [LoggerMessage(2420, LogLevel.Error, "Artifact {ArtifactId} can not be read.")]
+    [LoggerMessage(2420, LogLevel.Error, "Artifact {ArtifactId} cannot be read.")]
     private partial void LogUnreadable(string artifactId, Exception exception);
 
     [LoggerMessage(2421, LogLevel.Error, "Artifact {ArtifactId}: storage has {Found} bytes of it (-1: nothing), not {Expected}.")]

@@ -9,7 +9,7 @@ using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.Artifacts;
 
-/// <summary>Artifacts (api.md 7, stateset.md 3.1 to 3.4).</summary>
+/// <summary>Artifacts (docs/reference/api.md 7, docs/reference/stateset.md 3.1 to 3.4).</summary>
 internal static class ArtifactEndpoints
 {
     public const string Tag = "Artifacts";

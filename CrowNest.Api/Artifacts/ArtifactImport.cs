@@ -8,7 +8,7 @@ using CrowNest.Platform.Nodes;
 
 namespace CrowNest.Api.Artifacts;
 
-/// <summary><c>POST …/files/from-artifact</c> (stateset.md 3.2).</summary>
+/// <summary><c>POST …/files/from-artifact</c> (docs/reference/stateset.md 3.2).</summary>
 internal static class ArtifactImport
 {
     public static async Task<ImportedArtifact> ImportAsync(

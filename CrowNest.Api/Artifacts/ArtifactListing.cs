@@ -8,7 +8,10 @@ using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.Artifacts;
 
-/// <summary>Lists of artifacts (api.md 7.2, stateset.md 3.4, 3.5): by sandbox, by session, and across the organization.</summary>
+/// <summary>
+/// Lists of artifacts (docs/reference/api.md 7.2, docs/reference/stateset.md 3.4, 3.5): by sandbox, by session, and across the
+/// organization.
+/// </summary>
 internal static class ArtifactListing
 {
     public static async Task<Page<Artifact>> OfOrganizationAsync(

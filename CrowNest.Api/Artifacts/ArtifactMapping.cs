@@ -5,7 +5,7 @@ namespace CrowNest.Api.Artifacts;
 
 internal static class ArtifactMapping
 {
-    /// <summary>A stored row, or the tombstone of one, as the API shows it (api.md 7.1).</summary>
+    /// <summary>A stored row, or the tombstone of one, as the API shows it (docs/reference/api.md 7.1).</summary>
     public static Artifact ToArtifact(this ArtifactRow row) => new()
     {
         Id = row.Id,

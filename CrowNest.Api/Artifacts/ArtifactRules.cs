@@ -14,7 +14,9 @@ namespace CrowNest.Api.Artifacts;
 internal sealed record CheckedArtifact(
     string SourcePath, string Name, string? RemotePath, string ContentType, IReadOnlyDictionary<string, string> Metadata, string? SessionId);
 
-/// <summary>What an export may ask for (api.md 7.2, stateset.md 3.1). Every method throws what is wrong.</summary>
+/// <summary>
+/// What an export may ask for (docs/reference/api.md 7.2, docs/reference/stateset.md 3.1). Every method throws what is wrong.
+/// </summary>
 internal static class ArtifactRules
 {
     private static readonly IReadOnlyDictionary<string, string> NoMetadata = new Dictionary<string, string>();

@@ -7,7 +7,7 @@ namespace CrowNest.Api.Auth;
 /// <summary>
 /// Finds the caller of every <c>/v1</c> request: a bearer (API key or session), or on routes that
 /// allow it a signed link or the headers of a person. Runs right after
-/// routing; the organization's state and the scope come after the rate limit (api.md 2.6, check order).
+/// routing; the organization's state and the scope come after the rate limit (docs/reference/api.md 2.6, check order).
 /// </summary>
 internal sealed class Authentication(
     RequestDelegate next, CredentialStore credentials, SignedUrls signedUrls, HumanSessions humanSessions)
@@ -83,7 +83,7 @@ internal sealed class Authentication(
     ];
 }
 
-/// <summary>Organization state, then scope (api.md 2.6, check order).</summary>
+/// <summary>Organization state, then scope (docs/reference/api.md 2.6, check order).</summary>
 internal sealed class Authorization(RequestDelegate next)
 {
     public Task InvokeAsync(HttpContext context)

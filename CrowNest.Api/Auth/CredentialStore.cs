@@ -12,7 +12,7 @@ internal sealed record Credential(Caller Caller, bool OrgSuspended);
 
 /// <summary>
 /// API keys and sessions by their secret. What was found is kept for less than a second, so that a revocation reaches every instance
-/// within one (api.md 13); what was not found is never kept.
+/// within one (docs/reference/api.md 13); what was not found is never kept.
 /// </summary>
 internal sealed class CredentialStore(NpgsqlDataSource database, TimeProvider time)
 {

@@ -7,9 +7,9 @@ using Npgsql;
 namespace CrowNest.Api.Auth;
 
 /// <summary>
-/// The headers by which the CLI's <c>keys</c> commands name a person (api.md 2.3). They are no secret, so they count only where
-/// <see cref="ApiOptions.AllowHumanSessionHeaders"/> says so, over a direct loopback connection, and for a user whom the database knows;
-/// every use is logged.
+/// The headers by which the CLI's <c>keys</c> commands name a person (docs/reference/api.md 2.3). They are no secret, so they count only
+/// where <see cref="ApiOptions.AllowHumanSessionHeaders"/> says so, over a direct loopback connection, and for a user whom the database
+/// knows; every use is logged.
 /// </summary>
 internal sealed partial class HumanSessions(NpgsqlDataSource database, IOptions<ApiOptions> options, ILogger<HumanSessions> logger)
 {

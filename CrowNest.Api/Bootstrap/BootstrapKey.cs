@@ -12,7 +12,7 @@ internal static partial class BootstrapKey
     private const string Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     private const int MinDistinct = 8;
 
-    /// <summary>A new one (api.md 13).</summary>
+    /// <summary>A new one (docs/reference/api.md 13).</summary>
     public static string Generate() => $"cn_live_{RandomNumberGenerator.GetString(Alphabet, 40)}";
 
     /// <summary>What is wrong with a given value; null when it will do.</summary>

@@ -7,7 +7,7 @@ using CrowNest.Platform.Sandboxes;
 
 namespace CrowNest.Api.Commands;
 
-/// <summary><c>POST /v1/commands/{id}/cancel</c> (api.md 5.5).</summary>
+/// <summary><c>POST /v1/commands/{id}/cancel</c> (docs/reference/api.md 5.5).</summary>
 internal sealed partial class CommandCancellation(
     CommandStore commands, SandboxStore sandboxes, LiveWorkers workers, NodeClient client, IHostApplicationLifetime lifetime,
     TimeProvider time, ILogger<CommandCancellation> logger)

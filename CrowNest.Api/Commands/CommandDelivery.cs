@@ -50,7 +50,7 @@ internal sealed partial class CommandDelivery(
         }
     }
 
-    /// <summary><c>run</c> answers when the collection is over too (api.md 5.2).</summary>
+    /// <summary><c>run</c> answers when the collection is over too (docs/reference/api.md 5.2).</summary>
     private static bool IsAnswer(CommandRow row) => row.IsFinal && row.CollectStatus != CollectStatus.Pending;
 
     private async Task<CommandRow> DeliverAsync(string workerId, StartCommand start, CancellationToken cancellationToken)

@@ -11,12 +11,12 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Commands;
 
-/// <summary>Commands (api.md 5).</summary>
+/// <summary>Commands (docs/reference/api.md 5).</summary>
 internal static class CommandEndpoints
 {
     private const string Tag = "Commands";
 
-    /// <summary>The caller will need to read the command afterwards (api.md 5.2).</summary>
+    /// <summary>The caller will need to read the command afterwards (docs/reference/api.md 5.2).</summary>
     private const string RequireCommandRead = "_crownestRequireCommandRead";
 
     private static readonly string[] WorkErrors =
@@ -184,18 +184,21 @@ internal static class CommandEndpoints
         }
         catch (ApiException e) when (e.Code != ErrorCodes.Forbidden)
         {
-            // A foreign sandbox is told before a wrong body (api.md 2.6); a right body, the hot path, learns of it from the insert.
+            // A foreign sandbox is told before a wrong body (docs/reference/api.md 2.6); a right body, the hot path, learns of it from the
+            // insert.
             _ = await sandboxes.FindAsync(caller.Ownership, sandboxId, cancellationToken) ?? throw ApiException.NotFound("Sandbox");
             throw;
         }
     }
 
-    /// <summary>A working directory that only the sandbox could judge is an error of the request like any other (api.md 5.2).</summary>
+    /// <summary>
+    /// A working directory that only the sandbox could judge is an error of the request like any other (docs/reference/api.md 5.2).
+    /// </summary>
     private static void ThrowIfCwdWasWrong(CommandRow row)
     {
         if (row is { State: CommandStatus.Failed, FailureCode: ErrorCodes.FileNotFound or ErrorCodes.PathNotDirectory or ErrorCodes.PathOutsideWorkspace })
         {
-            throw new ApiException(row.FailureCode, row.FailureMessage ?? "cwd can not be used.", new JsonObject { ["field"] = "cwd" });
+            throw new ApiException(row.FailureCode, row.FailureMessage ?? "cwd cannot be used.", new JsonObject { ["field"] = "cwd" });
         }
     }
 }

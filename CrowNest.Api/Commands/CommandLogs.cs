@@ -9,7 +9,7 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Commands;
 
-/// <summary>Output of a command in pages and as a download (api.md 5.6).</summary>
+/// <summary>Output of a command in pages and as a download (docs/reference/api.md 5.6).</summary>
 internal static class CommandLogs
 {
     public static async Task<SeqPage<CommandLogChunk>> ListAsync(
@@ -61,7 +61,7 @@ internal static class CommandLogs
         ErrorCodes.StreamGap, $"The log is retained from sequence number {range.OldestSeq} on; what was before it is gone.",
         new JsonObject { ["oldestSeq"] = range.OldestSeq, ["latestSeq"] = range.LatestSeq });
 
-    /// <summary>Tells a log that can not be read now from a fault.</summary>
+    /// <summary>Tells a log that cannot be read now from a fault.</summary>
     public static async Task<T> Reading<T>(Func<Task<T>> read)
     {
         try
@@ -74,5 +74,5 @@ internal static class CommandLogs
         }
     }
 
-    public const string LogUnavailable = "The log can not be read at the moment: its store does not answer. Try again.";
+    public const string LogUnavailable = "The log cannot be read at the moment: its store does not answer. Try again.";
 }

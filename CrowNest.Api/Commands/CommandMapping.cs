@@ -6,7 +6,7 @@ namespace CrowNest.Api.Commands;
 
 internal static class CommandMapping
 {
-    /// <summary>The row as the API shows it (api.md 5.1).</summary>
+    /// <summary>The row as the API shows it (docs/reference/api.md 5.1).</summary>
     /// <param name="withOutput">Lists leave the captured output out.</param>
     public static Command ToCommand(this CommandRow row, bool withOutput = true)
     {

@@ -9,8 +9,8 @@ using CrowNest.Platform.Tenancy;
 namespace CrowNest.Api.Commands;
 
 /// <summary>
-/// <c>commands/run</c> and <c>commands/start</c> (api.md 5.2). Once the row is written the command goes its way whatever becomes of the
-/// caller; only the end of this process stops the waiting, and then the row tells the next one.
+/// <c>commands/run</c> and <c>commands/start</c> (docs/reference/api.md 5.2). Once the row is written the command goes its way whatever
+/// becomes of the caller; only the end of this process stops the waiting, and then the row tells the next one.
 /// </summary>
 internal sealed partial class CommandRequests(
     CommandStore store, CommandDelivery delivery, SandboxReadiness readiness, IHostApplicationLifetime lifetime, TimeProvider time,

@@ -16,7 +16,9 @@ namespace CrowNest.Api.Commands;
 internal sealed record CheckedCommand(
     string Command, string Cwd, IReadOnlyDictionary<string, string> Env, long? TimeoutMs, CollectPlan? Collect = null);
 
-/// <summary>What <c>commands/run</c> and <c>commands/start</c> may ask for (api.md 5.2). Every method throws what is wrong.</summary>
+/// <summary>
+/// What <c>commands/run</c> and <c>commands/start</c> may ask for (docs/reference/api.md 5.2). Every method throws what is wrong.
+/// </summary>
 internal static partial class CommandRules
 {
     private const string OnSuccess = "success";
@@ -38,7 +40,7 @@ internal static partial class CommandRules
     {
         if (request.Collect is not null || request.CollectOn is not null)
         {
-            throw Invalid(request.Collect is not null ? "collect" : "collectOn", "A started command can not collect files: use commands/run.");
+            throw Invalid(request.Collect is not null ? "collect" : "collectOn", "A started command cannot collect files: use commands/run.");
         }
 
         if (request.TimeoutMs is { } timeoutMs)
@@ -49,7 +51,7 @@ internal static partial class CommandRules
         return new CheckedCommand(CheckCommand(request.Command), CheckCwd(request.Cwd), CheckEnv(request.Env), request.TimeoutMs);
     }
 
-    /// <summary>The mode of a cancel; graceful when none is named (api.md 5.5).</summary>
+    /// <summary>The mode of a cancel; graceful when none is named (docs/reference/api.md 5.5).</summary>
     public static string CheckCancelMode(string? mode) => mode switch
     {
         null or CancelMode.Graceful => CancelMode.Graceful,
@@ -154,7 +156,7 @@ internal static partial class CommandRules
             }
         }
 
-        // A path outside of the workspace is told of as an error of its entry, like a missing file (api.md 5.1).
+        // A path outside of the workspace is told of as an error of its entry, like a missing file (docs/reference/api.md 5.1).
         return new CollectPlan(
             [.. entries.Select(e => new CollectItem(e.Path!, e.Name))], request.CollectOn ?? OnSuccess,
             (long)artifacts.Retention.TotalMilliseconds, artifacts.MaxBytes);

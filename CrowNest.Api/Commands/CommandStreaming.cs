@@ -7,7 +7,7 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Commands;
 
-/// <summary><c>GET /v1/commands/{id}/stream</c> (api.md 5.6): what is retained, then live, then the final command.</summary>
+/// <summary><c>GET /v1/commands/{id}/stream</c> (docs/reference/api.md 5.6): what is retained, then live, then the final command.</summary>
 internal sealed class CommandStreaming(
     CommandStore store, ICommandLogReader logs, IOptions<ApiOptions> options, IHostApplicationLifetime lifetime, TimeProvider time)
 {

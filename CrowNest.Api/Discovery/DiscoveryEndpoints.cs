@@ -4,7 +4,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Api.Discovery;
 
-/// <summary>What tells a client about the API before it has a credential (api.md 15).</summary>
+/// <summary>What tells a client about the API before it has a credential (docs/reference/api.md 15).</summary>
 internal static class DiscoveryEndpoints
 {
     private const string OpenApiType = "application/vnd.oai.openapi+json";

@@ -4,7 +4,9 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Api.Discovery;
 
-/// <summary>Writes OpenAPI 3.1 (api.md 15) from the routes' own metadata: what is not mapped is not described, and nothing else is.</summary>
+/// <summary>
+/// Writes OpenAPI 3.1 (docs/reference/api.md 15) from the routes' own metadata: what is not mapped is not described, and nothing else is.
+/// </summary>
 internal static class OpenApiDocument
 {
     private const string ErrorDescription = "The error envelope, with one of these codes: ";

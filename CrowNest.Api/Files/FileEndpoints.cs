@@ -3,7 +3,9 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Api.Files;
 
-/// <summary>Files of a sandbox (api.md 6, stateset.md 3.2). Upload, archive and search are additions of this system.</summary>
+/// <summary>
+/// Files of a sandbox (docs/reference/api.md 6, docs/reference/stateset.md 3.2). Upload, archive and search are additions of this system.
+/// </summary>
 internal static class FileEndpoints
 {
     private const string Tag = "Files";

@@ -9,7 +9,9 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Files;
 
-/// <summary>Signed links to a file's bytes, out of a sandbox and into it (api.md 2.15, 6; the second is an addition).</summary>
+/// <summary>
+/// Signed links to a file's bytes, out of a sandbox and into it (docs/reference/api.md 2.15, 6; the second is an addition).
+/// </summary>
 internal static class FileLinks
 {
     private static readonly IReadOnlyDictionary<string, string> UploadHeaders =

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Files;
 
-/// <summary>The operations of api.md 6 that answer in JSON.</summary>
+/// <summary>The operations of docs/reference/api.md 6 that answer in JSON.</summary>
 internal static class FileOperations
 {
     private const int MaxDepth = 100;
@@ -104,7 +104,7 @@ internal static class FileOperations
         var to = FileRules.Path("to", request.To);
         if (to.StartsWith(from + "/", StringComparison.Ordinal))
         {
-            throw ApiException.InvalidField("to", "A directory can not be moved into itself.");
+            throw ApiException.InvalidField("to", "A directory cannot be moved into itself.");
         }
 
         var body = new { from, to, overwrite = request.Overwrite ?? false };

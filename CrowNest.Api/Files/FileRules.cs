@@ -9,7 +9,7 @@ using CrowNest.Platform.Sandboxes;
 
 namespace CrowNest.Api.Files;
 
-/// <summary>What requests about files may ask for (api.md 2.13, 6). Every method throws what is wrong.</summary>
+/// <summary>What requests about files may ask for (docs/reference/api.md 2.13, 6). Every method throws what is wrong.</summary>
 internal static class FileRules
 {
     /// <summary>The absolute, normalized form of a workspace path.</summary>

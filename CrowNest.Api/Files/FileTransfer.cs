@@ -8,7 +8,7 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Files;
 
-/// <summary>Files and directories of any size, as streams (api.md 6; upload and archive are additions).</summary>
+/// <summary>Files and directories of any size, as streams (docs/reference/api.md 6; upload and archive are additions).</summary>
 internal static class FileTransfer
 {
     public const string ArchiveType = "application/gzip";

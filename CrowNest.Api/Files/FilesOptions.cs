@@ -17,7 +17,7 @@ internal sealed class FilesOptions
     [Range(1, 1_000_000)]
     public int MaxListEntries { get; set; } = 50_000;
 
-    /// <summary>What an archive may unpack to (api.md 10.6).</summary>
+    /// <summary>What an archive may unpack to (docs/reference/api.md 10.6).</summary>
     [Range(1, long.MaxValue)]
     public long MaxArchiveBytes { get; set; } = 2 * GiB;
 

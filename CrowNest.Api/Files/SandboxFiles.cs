@@ -14,7 +14,7 @@ namespace CrowNest.Api.Files;
 
 /// <summary>
 /// Files of a caller's sandbox. A handler finds the sandbox, then reads what it is asked, and only then the sandbox is waited for: the
-/// order of checks of api.md 2.6.
+/// order of checks of docs/reference/api.md 2.6.
 /// </summary>
 internal sealed class SandboxFiles(
     SandboxStore sandboxes, SandboxReadiness readiness, SandboxNode node, NodeClient client, UsageStore usage, TimeProvider time)
@@ -90,7 +90,7 @@ internal sealed class SandboxFiles(
         }
     }
 
-    /// <summary>Counts bytes that a request has written (api.md 6).</summary>
+    /// <summary>Counts bytes that a request has written (docs/reference/api.md 6).</summary>
     public Task CountWrittenAsync(SandboxRow sandbox, long bytes, CancellationToken cancellationToken) =>
         usage.RecordAsync(sandbox.OrgId, sandbox.ProjectId, "file_bytes_written", bytes, sandbox.Id, time.GetUtcNow(), cancellationToken);
 

@@ -3,7 +3,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Api.Http;
 
-/// <summary>An answer other than success; thrown anywhere in a request and turned into the envelope of api.md 2.6.</summary>
+/// <summary>An answer other than success; thrown anywhere in a request and turned into the envelope of docs/reference/api.md 2.6.</summary>
 /// <param name="code">One of <see cref="ErrorCodes"/>.</param>
 /// <param name="message">For people; no stack trace, no host path.</param>
 /// <param name="details">Machine-readable members; none of them null (H1).</param>
@@ -13,7 +13,7 @@ internal sealed class ApiException(string code, string message, JsonObject? deta
 
     public JsonObject? Details { get; } = details;
 
-    /// <summary>The code's status of api.md 2.6, except where the contract gives a code a second one (413).</summary>
+    /// <summary>The code's status of docs/reference/api.md 2.6, except where the contract gives a code a second one (413).</summary>
     public int Status { get; init; } = ErrorStatus.Of(code);
 
     /// <summary>Sent as <c>Retry-After</c>, rounded up to seconds.</summary>
@@ -26,11 +26,11 @@ internal sealed class ApiException(string code, string message, JsonObject? deta
     public static ApiException InvalidField(string field, string message) =>
         new(ErrorCodes.InvalidRequest, message, new JsonObject { ["field"] = field });
 
-    /// <summary>404: unknown, or not the caller's; the two look alike (api.md 2.3).</summary>
+    /// <summary>404: unknown, or not the caller's; the two look alike (docs/reference/api.md 2.3).</summary>
     public static ApiException NotFound(string what) => new(ErrorCodes.NotFound, $"{what} not found.");
 }
 
-/// <summary>The one table from error code to HTTP status (api.md 2.6).</summary>
+/// <summary>The one table from error code to HTTP status (docs/reference/api.md 2.6).</summary>
 internal static class ErrorStatus
 {
     private static readonly Dictionary<string, int> Statuses = new()

@@ -55,7 +55,7 @@ internal static class ApiServices
         services.AddSingleton<HumanSessions>();
         services.AddSingleton<TokenBuckets>();
         services.AddSingleton<IdempotencyStore>();
-        services.AddHostedService<IdempotencyCleanup>();
+        services.AddHostedService<IdempotencySweeper>();
         services.AddTransient<RequestIdForwarding>();
 
         builder.WebHost.ConfigureKestrel(kestrel =>
@@ -73,7 +73,7 @@ internal static class ApiServices
         return builder;
     }
 
-    /// <summary>The way of a request, in the order of checks of api.md 2.6.</summary>
+    /// <summary>The way of a request, in the order of checks of docs/reference/api.md 2.6.</summary>
     public static WebApplication UseApi(this WebApplication app)
     {
         app.UseMiddleware<RequestIds>();

@@ -12,10 +12,10 @@ internal sealed record CallerRequired
 /// <summary>Scope the caller needs; null: any valid credential of the organization.</summary>
 internal sealed record ScopeRequirement(string? Scope);
 
-/// <summary>A further scope that the caller needs (api.md 2.4).</summary>
+/// <summary>A further scope that the caller needs (docs/reference/api.md 2.4).</summary>
 internal sealed record AdditionalScope(string Scope);
 
-/// <summary>How <c>/openapi.json</c> describes the endpoint (api.md 15).</summary>
+/// <summary>How <c>/openapi.json</c> describes the endpoint (docs/reference/api.md 15).</summary>
 internal sealed record Operation(string Id, string Tag, string Summary)
 {
     /// <summary>Type of the JSON body, if there is one.</summary>
@@ -46,7 +46,9 @@ internal sealed record Operation(string Id, string Tag, string Summary)
     /// <summary>It has <c>limit</c> and <c>cursor</c>.</summary>
     public bool Paged { get; init; }
 
-    /// <summary>Whether <c>/openapi.json</c> shows it; routes for people rather than programs are left out (api.md 15).</summary>
+    /// <summary>
+    /// Whether <c>/openapi.json</c> shows it; routes for people rather than programs are left out (docs/reference/api.md 15).
+    /// </summary>
     public bool Published { get; init; } = true;
 
     /// <summary>Codes besides those that every <c>/v1</c> operation has.</summary>
@@ -56,14 +58,14 @@ internal sealed record Operation(string Id, string Tag, string Summary)
 /// <param name="Type">JSON schema type: <c>string</c>, <c>integer</c>, <c>boolean</c>.</param>
 internal sealed record QueryParameter(string Name, string Type, string Description, bool Required = false);
 
-/// <summary>The route honours <c>Idempotency-Key</c> (api.md 3, column I).</summary>
+/// <summary>The route honours <c>Idempotency-Key</c> (docs/reference/api.md 3, column I).</summary>
 /// <param name="BodyHeaders">Headers that stand for the body where a request is compared with an earlier one; null: the body itself.</param>
 internal sealed record IdempotencyHonoured(bool Required, string[]? BodyHeaders = null);
 
 /// <summary>The request takes no token of the rate limit (H20, OP-5).</summary>
 internal sealed record RateLimitExempt;
 
-/// <summary>A signature in the query may stand in for the bearer (api.md 2.15).</summary>
+/// <summary>A signature in the query may stand in for the bearer (docs/reference/api.md 2.15).</summary>
 internal sealed record SignedUrlAllowed;
 
 /// <summary>The headers of a human session may stand in for a credential (<see cref="Auth.HumanSessions"/>).</summary>
@@ -86,7 +88,7 @@ internal static class EndpointMetadataExtensions
     public static TBuilder AnyScope<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.WithMetadata(new ScopeRequirement(null));
 
-    /// <param name="id">operationId of the endpoint index (api.md 3).</param>
+    /// <param name="id">operationId of the endpoint index (docs/reference/api.md 3).</param>
     /// <param name="describe">Fills in what differs from a GET without parameters, for example <c>o => o with { Body = typeof(X) }</c>.</param>
     public static TBuilder WithOperation<TBuilder>(
         this TBuilder builder, string id, string tag, string summary, Func<Operation, Operation>? describe = null)

@@ -4,8 +4,8 @@ using CrowNest.Contracts;
 namespace CrowNest.Api.Http;
 
 /// <summary>
-/// Turns every failure into the envelope of api.md 2.6 (H3): what handlers throw, what routing refuses, and what nobody expected, which
-/// is logged and told without detail.
+/// Turns every failure into the envelope of docs/reference/api.md 2.6 (H3): what handlers throw, what routing refuses, and what nobody
+/// expected, which is logged and told without detail.
 /// </summary>
 internal sealed partial class Errors(RequestDelegate next, ILogger<Errors> logger)
 {

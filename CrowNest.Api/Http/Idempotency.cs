@@ -8,8 +8,9 @@ using CrowNest.Contracts;
 namespace CrowNest.Api.Http;
 
 /// <summary>
-/// At most one execution per <c>Idempotency-Key</c> (api.md 2.8). The last of the checks before the handler. Successful responses are
-/// stored and replayed; a refusal frees the key; a lost instance's work is handed to the retry. See docs/decisions/idempotency.md.
+/// At most one execution per <c>Idempotency-Key</c> (docs/reference/api.md 2.8). The last of the checks before the handler. Successful
+/// responses are stored and replayed; a refusal frees the key; a lost instance's work is handed to the retry. See
+/// docs/decisions/idempotency.md.
 /// </summary>
 internal sealed partial class Idempotency(
     RequestDelegate next, IdempotencyStore store, TimeProvider time, ILogger<Idempotency> logger)
@@ -116,7 +117,9 @@ internal sealed partial class Idempotency(
     private static byte[] Identity(Caller caller, HttpRequest request, string key) =>
         SHA256.HashData(Encoding.UTF8.GetBytes($"{caller.OrgId}\n{caller.CredentialId}\n{request.Method}\n{request.Path}\n{key}"));
 
-    /// <summary>What makes two requests the same (api.md 2.8). A large body is represented by the headers that describe it.</summary>
+    /// <summary>
+    /// What makes two requests the same (docs/reference/api.md 2.8). A large body is represented by the headers that describe it.
+    /// </summary>
     private static async Task<byte[]> FingerprintAsync(HttpContext context, IdempotencyHonoured honoured)
     {
         var request = context.Request;
@@ -227,35 +230,4 @@ internal sealed partial class Idempotency(
 
     [LoggerMessage(1202, LogLevel.Warning, "The lease of an idempotency record was lost while its request executes.")]
     private static partial void LogLost(ILogger logger);
-}
-
-/// <summary>Forgets keys after 24 hours.</summary>
-internal sealed partial class IdempotencyCleanup(IdempotencyStore store, TimeProvider time, ILogger<IdempotencyCleanup> logger)
-    : BackgroundService
-{
-    private static readonly TimeSpan Interval = TimeSpan.FromMinutes(10);
-
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        using var timer = new PeriodicTimer(Interval, time);
-        do
-        {
-            try
-            {
-                var deleted = await store.DeleteExpiredAsync(stoppingToken);
-                LogDeleted(logger, deleted);
-            }
-            catch (DbException exception)
-            {
-                LogFailed(logger, exception);
-            }
-        }
-        while (await timer.WaitForNextTickAsync(stoppingToken));
-    }
-
-    [LoggerMessage(1203, LogLevel.Debug, "Forgot {Count} idempotency keys.")]
-    private static partial void LogDeleted(ILogger logger, int count);
-
-    [LoggerMessage(1204, LogLevel.Warning, "Old idempotency keys could not be deleted; the next round tries again.")]
-    private static partial void LogFailed(ILogger logger, Exception exception);
 }

@@ -26,9 +26,9 @@ internal sealed class IdempotencyLease(byte[] id, string? resourceId, DateTime l
 }
 
 /// <summary>
-/// <c>idempotency_records</c> (api.md 2.8). All times are the database's own: leases must mean the same to every instance. A claim and a
-/// stored response are lazy commits (<see cref="LazyCommit"/>): the resource's own commit between them carries the claim, and a response
-/// that was lost is found again by the resource.
+/// <c>idempotency_records</c> (docs/reference/api.md 2.8). All times are the database's own: leases must mean the same to every instance. A
+/// claim and a stored response are lazy commits (<see cref="LazyCommit"/>): the resource's own commit between them carries the claim, and a
+/// response that was lost is found again by the resource.
 /// </summary>
 internal sealed class IdempotencyStore(NpgsqlDataSource database)
 {

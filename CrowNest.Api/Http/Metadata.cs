@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.WebUtilities;
 
 namespace CrowNest.Api.Http;
 
-/// <summary>The flat string map of api.md 2.12.</summary>
+/// <summary>The flat string map of docs/reference/api.md 2.12.</summary>
 internal static class Metadata
 {
     private const string FilterPrefix = "metadata.";

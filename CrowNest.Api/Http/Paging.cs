@@ -7,7 +7,7 @@ using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.Http;
 
-/// <summary>A window of a cursor list (api.md 2.7).</summary>
+/// <summary>A window of a cursor list (docs/reference/api.md 2.7).</summary>
 /// <param name="Limit">1…500. Stores are asked for one more (<see cref="Fetch"/>), which tells whether there is a next page.</param>
 internal sealed record PageRequest(int Limit, ListPosition? After)
 {
@@ -15,7 +15,7 @@ internal sealed record PageRequest(int Limit, ListPosition? After)
     public int Fetch => Limit + 1;
 }
 
-/// <summary>A window of a sequence (api.md 2.7).</summary>
+/// <summary>A window of a sequence (docs/reference/api.md 2.7).</summary>
 /// <param name="AfterSeq">Exclusive; null when the request names none, which starts at the oldest retained item.</param>
 internal sealed record SeqRequest(long? AfterSeq, int Limit);
 

@@ -8,7 +8,7 @@ using StackExchange.Redis;
 
 namespace CrowNest.Api.Http;
 
-/// <summary>Takes a token of the caller's bucket for every request that is not exempt (api.md 2.9).</summary>
+/// <summary>Takes a token of the caller's bucket for every request that is not exempt (docs/reference/api.md 2.9).</summary>
 internal sealed class RateLimit(RequestDelegate next, TokenBuckets buckets)
 {
     public async Task InvokeAsync(HttpContext context)

@@ -6,7 +6,9 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Api.Http;
 
-/// <summary>A JSON object that came as the body of a request (api.md 2.2). Handlers read it after they have found their resource.</summary>
+/// <summary>
+/// A JSON object that came as the body of a request (docs/reference/api.md 2.2). Handlers read it after they have found their resource.
+/// </summary>
 internal sealed class RequestBody
 {
     private static readonly JsonDocumentOptions Strict = new() { MaxDepth = 64, AllowDuplicateProperties = false };

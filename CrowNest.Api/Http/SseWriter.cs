@@ -8,7 +8,7 @@ using Microsoft.AspNetCore.Http.Features;
 namespace CrowNest.Api.Http;
 
 /// <summary>
-/// A stream of server-sent events (api.md 2.14, H4): LF only, one JSON object a block, flushed at once. After every
+/// A stream of server-sent events (docs/reference/api.md 2.14, H4): LF only, one JSON object a block, flushed at once. After every
 /// <see cref="ApiOptions.HeartbeatInterval"/> of silence it sends a heartbeat. Safe for one writer beside its own heartbeats.
 /// </summary>
 internal sealed class SseWriter : IAsyncDisposable

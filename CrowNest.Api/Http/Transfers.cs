@@ -120,6 +120,6 @@ internal sealed partial class Transfers(IOptions<ApiOptions> options, TimeProvid
         }
     }
 
-    [LoggerMessage(1301, LogLevel.Information, "{Method} {Path}: nothing moved for {Limit}; the connection is broken off.")]
+    [LoggerMessage(1321, LogLevel.Information, "{Method} {Path}: nothing moved for {Limit}; the connection is broken off.")]
     private static partial void LogStalled(ILogger logger, string method, string path, TimeSpan limit);
 }

@@ -98,7 +98,7 @@ internal sealed partial class AbandonedRunCompletion(
         try
         {
             var told = RunEventFactory.Status(
-                canceled.Status, time.GetUtcNow(), "The evidence can not be stored at the moment; it is tried again until it is.");
+                canceled.Status, time.GetUtcNow(), "The evidence cannot be stored at the moment; it is tried again until it is.");
             var row = await runs.AppendAsync(canceled.Id, canceled.ClaimedBy, [told], CancellationToken.None);
             await notices.ChangedAsync(canceled.Id);
             return row;
@@ -151,6 +151,6 @@ internal sealed partial class AbandonedRunCompletion(
     [LoggerMessage(2530, LogLevel.Warning, "Run {RunId} is {Status} and nobody's: it is ended.")]
     private partial void LogAbandoned(string runId, string status);
 
-    [LoggerMessage(2531, LogLevel.Warning, "Run {RunId}: its evidence can not be stored now; the sweep tries again.")]
+    [LoggerMessage(2531, LogLevel.Warning, "Run {RunId}: its evidence cannot be stored now; the sweep tries again.")]
     private partial void LogEvidenceWaits(string runId, Exception exception);
 }

@@ -1,4 +1,3 @@
-using System.Data.Common;
 using CrowNest.Api.Artifacts;
 using CrowNest.Platform.Artifacts;
 using CrowNest.Platform.Storage;
@@ -7,12 +6,12 @@ using Microsoft.Extensions.Options;
 namespace CrowNest.Api.Maintenance;
 
 /// <summary>
-/// Ends artifacts past their retention and exports that never finished, and removes the bytes of tombstones (api.md 7.2). Every instance
-/// does it: an object may be removed twice, which is no error. What can not be removed now is tried again with every round.
+/// Ends artifacts past their retention and exports that never finished, and removes the bytes of tombstones (docs/reference/api.md 7.2).
+/// Every instance does it: an object may be removed twice, which is no error. What cannot be removed now is tried again with every round.
 /// </summary>
 internal sealed partial class ExpiredArtifactSweeper(
     ArtifactStore store, IObjectStore objects, IOptions<ArtifactOptions> options, TimeProvider time, ILogger<ExpiredArtifactSweeper> logger)
-    : BackgroundService
+    : Sweeper(options.Value.RemovalInterval, time, logger)
 {
     private const int BatchSize = 200;
 
@@ -22,40 +21,30 @@ internal sealed partial class ExpiredArtifactSweeper(
         try
         {
             await objects.DeleteAsync(objectKey, cancellationToken);
-            await store.MarkRemovedAsync(artifactId, time.GetUtcNow(), cancellationToken);
+            await store.MarkRemovedAsync(artifactId, Time.GetUtcNow(), cancellationToken);
             return true;
         }
         catch (ObjectStoreException e)
         {
-            LogNotRemoved(artifactId, e);
+            LogNotRemoved(Logger, artifactId, e);
             return false;
         }
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override bool BeginsAtOnce => true;
+
+    protected override async Task SweepAsync(CancellationToken cancellationToken)
     {
-        using var timer = new PeriodicTimer(options.Value.RemovalInterval, time);
-        do
+        while (await RemoveBatchAsync(cancellationToken))
         {
-            try
-            {
-                while (await RemoveBatchAsync(stoppingToken))
-                {
-                    // There are more, and storage answers.
-                }
-            }
-            catch (Exception e) when (e is DbException or TimeoutException)
-            {
-                LogDatabaseAway(e);
-            }
+            // There are more, and storage answers.
         }
-        while (await timer.WaitForNextTickAsync(stoppingToken));
     }
 
     /// <returns>Whether another batch is worth while at once.</returns>
     private async Task<bool> RemoveBatchAsync(CancellationToken cancellationToken)
     {
-        var now = time.GetUtcNow();
+        var now = Time.GetUtcNow();
         var due = await store.TakeRemovableAsync(now, now - options.Value.AbandonedAfter, BatchSize, cancellationToken);
         var removed = 0;
         foreach (var artifact in due)
@@ -65,18 +54,15 @@ internal sealed partial class ExpiredArtifactSweeper(
 
         if (removed > 0)
         {
-            LogRemoved(removed);
+            LogRemoved(Logger, removed);
         }
 
         return removed == due.Count && due.Count >= BatchSize;
     }
 
     [LoggerMessage(2410, LogLevel.Information, "Removed the bytes of {Count} artifacts.")]
-    private partial void LogRemoved(int count);
+    private static partial void LogRemoved(ILogger logger, int count);
 
-    [LoggerMessage(2411, LogLevel.Warning, "Artifact {ArtifactId}: its bytes can not be removed now; the next round tries again.")]
-    private partial void LogNotRemoved(string artifactId, Exception exception);
-
-    [LoggerMessage(2412, LogLevel.Warning, "Artifacts past their retention can not be looked for: the database is away.")]
-    private partial void LogDatabaseAway(Exception exception);
+    [LoggerMessage(2411, LogLevel.Warning, "Artifact {ArtifactId}: its bytes cannot be removed now; the next round tries again.")]
+    private static partial void LogNotRemoved(ILogger logger, string artifactId, Exception exception);
 }

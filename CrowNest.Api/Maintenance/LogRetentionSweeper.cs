@@ -1,38 +1,21 @@
-using System.Data.Common;
 using CrowNest.Platform.Commands.Logs;
 using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Maintenance;
 
 /// <summary>
-/// Lets go of output that its plan keeps no longer (api.md 2.16). Every instance does it. It is as often as the sweep, which then finds
-/// the objects.
+/// Deletes output past its plan's retention (docs/reference/api.md 2.16). Runs at the interval of <see cref="UnusedObjectSweeper"/>, which then
+/// finds the objects.
 /// </summary>
 internal sealed partial class LogRetentionSweeper(
     LogRetentionStore store, IOptions<ApiOptions> api, IOptions<ObjectSweepOptions> sweep, TimeProvider time, ILogger<LogRetentionSweeper> logger)
-    : BackgroundService
+    : Sweeper(sweep.Value.Interval, time, logger)
 {
     private const int BatchSize = 500;
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override async Task SweepAsync(CancellationToken cancellationToken)
     {
-        using var timer = new PeriodicTimer(sweep.Value.Interval, time);
-        while (await timer.WaitForNextTickAsync(stoppingToken))
-        {
-            try
-            {
-                await ExpireAsync(stoppingToken);
-            }
-            catch (Exception e) when (e is DbException or TimeoutException)
-            {
-                LogDatabaseAway(e);
-            }
-        }
-    }
-
-    private async Task ExpireAsync(CancellationToken cancellationToken)
-    {
-        var now = time.GetUtcNow();
+        var now = Time.GetUtcNow();
         var plans = api.Value.Plans.Select(p => new LogCutoff(p.Key, Cutoff(p.Value))).ToList();
         var others = Cutoff(api.Value.Plans[PlanLimits.Free]);
         int batch, expired = 0;
@@ -44,15 +27,12 @@ internal sealed partial class LogRetentionSweeper(
         while (batch == BatchSize);
         if (expired > 0)
         {
-            LogExpired(expired);
+            LogExpired(Logger, expired);
         }
 
         DateTimeOffset Cutoff(PlanLimits limits) => now - TimeSpan.FromDays(limits.LogRetentionDays);
     }
 
     [LoggerMessage(2230, LogLevel.Information, "The output of {Count} commands is past its retention and no longer kept.")]
-    private partial void LogExpired(int count);
-
-    [LoggerMessage(2231, LogLevel.Warning, "Output past its retention can not be looked for: the database is away.")]
-    private partial void LogDatabaseAway(Exception exception);
+    private static partial void LogExpired(ILogger logger, int count);
 }

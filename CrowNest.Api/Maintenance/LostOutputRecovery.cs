@@ -89,10 +89,10 @@ internal sealed partial class LostOutputRecovery(
         }
     }
 
-    [LoggerMessage(2120, LogLevel.Warning, "Command {CommandId}: what it printed before its node was lost can not be saved.")]
+    [LoggerMessage(2120, LogLevel.Warning, "Command {CommandId}: what it printed before its node was lost cannot be saved.")]
     private partial void LogLost(string commandId, Exception exception);
 
-    [LoggerMessage(2121, LogLevel.Warning, "Command {CommandId}: its log can not be stored; the captured output is kept.")]
+    [LoggerMessage(2121, LogLevel.Warning, "Command {CommandId}: its log cannot be stored; the captured output is kept.")]
     private partial void LogNotStored(string commandId, Exception exception);
 
     private sealed class Capture

@@ -1,4 +1,3 @@
-using System.Data.Common;
 using CrowNest.Api.Auth.Links;
 using Microsoft.Extensions.Options;
 
@@ -6,36 +5,29 @@ namespace CrowNest.Api.Maintenance;
 
 /// <summary>Retires the key that signs links when it is old. Every instance looks; the first one does it.</summary>
 internal sealed partial class SigningKeyRotation(
-    SigningKeys keys, IOptions<ApiOptions> options, TimeProvider time, ILogger<SigningKeyRotation> logger) : BackgroundService
+    SigningKeys keys, IOptions<ApiOptions> options, TimeProvider time, ILogger<SigningKeyRotation> logger)
+    : Sweeper(IntervalOf(options.Value), time, logger)
 {
     private static readonly TimeSpan LongestInterval = TimeSpan.FromMinutes(10);
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override async Task SweepAsync(CancellationToken cancellationToken)
     {
         var age = options.Value.SignedUrls.RotateAfter;
-        using var timer = new PeriodicTimer(age / 10 < LongestInterval ? age / 10 : LongestInterval, time);
-        while (await timer.WaitForNextTickAsync(stoppingToken))
+        var before = await keys.CurrentAsync(cancellationToken);
+        if (before.CreatedAt + age <= Time.GetUtcNow()
+            && await keys.RotateAsync(before.CreatedAt, revoke: false, cancellationToken) is var now && now.Id != before.Id)
         {
-            try
-            {
-                var before = await keys.CurrentAsync(stoppingToken);
-                if (before.CreatedAt + age <= time.GetUtcNow()
-                    && await keys.RotateAsync(before.CreatedAt, revoke: false, stoppingToken) is var now && now.Id != before.Id)
-                {
-                    LogRotated(before.Id, now.Id);
-                }
-            }
-            catch (DbException exception)
-            {
-                LogFailed(exception);
-            }
+            LogRotated(Logger, before.Id, now.Id);
         }
+    }
+
+    private static TimeSpan IntervalOf(ApiOptions options)
+    {
+        var tenth = options.SignedUrls.RotateAfter / 10;
+        return tenth < LongestInterval ? tenth : LongestInterval;
     }
 
     [LoggerMessage(1310, LogLevel.Information,
         "Links are signed with {NewKeyId} from now on; those of {OldKeyId} stay good until they expire.")]
-    private partial void LogRotated(string oldKeyId, string newKeyId);
-
-    [LoggerMessage(1311, LogLevel.Warning, "The age of the key that signs links can not be looked at; the next round tries again.")]
-    private partial void LogFailed(Exception exception);
+    private static partial void LogRotated(ILogger logger, string oldKeyId, string newKeyId);
 }

@@ -10,30 +10,27 @@ namespace CrowNest.Api.Maintenance;
 /// </summary>
 internal sealed partial class UnusedObjectSweeper(
     ObjectRules rules, IObjectStore objects, IOptions<ObjectSweepOptions> options, TimeProvider time, ILogger<UnusedObjectSweeper> logger)
-    : BackgroundService
+    : Sweeper(options.Value.Interval, time, logger)
 {
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override async Task SweepAsync(CancellationToken cancellationToken)
     {
-        using var timer = new PeriodicTimer(options.Value.Interval, time);
-        while (await timer.WaitForNextTickAsync(stoppingToken))
+        foreach (var rule in rules.All)
         {
-            foreach (var rule in rules.All)
+            try
             {
-                try
-                {
-                    await SweepAsync(rule, stoppingToken);
-                }
-                catch (Exception e) when (e is DbException or TimeoutException or ObjectStoreException)
-                {
-                    LogFailed(rule.Prefix, e);
-                }
+                await SweepAsync(rule, cancellationToken);
+            }
+            catch (Exception e) when (e is DbException or TimeoutException or ObjectStoreException)
+            {
+                // The other rules may need something else.
+                LogFailed(Logger, rule.Prefix, e);
             }
         }
     }
 
     private async Task SweepAsync(ObjectRule rule, CancellationToken cancellationToken)
     {
-        var now = time.GetUtcNow();
+        var now = Time.GetUtcNow();
         string? after = null;
         do
         {
@@ -64,16 +61,16 @@ internal sealed partial class UnusedObjectSweeper(
         {
             if (removed > 0)
             {
-                LogRemoved(removed, rule.Prefix);
+                LogRemoved(Logger, removed, rule.Prefix);
             }
         }
     }
 
     [LoggerMessage(2600, LogLevel.Information, "Removed {Count} objects below {Prefix} that nothing needs.")]
-    private partial void LogRemoved(int count, string prefix);
+    private static partial void LogRemoved(ILogger logger, int count, string prefix);
 
-    [LoggerMessage(2601, LogLevel.Warning, "Objects below {Prefix} that nothing needs can not be removed; the next round tries again.")]
-    private partial void LogFailed(string prefix, Exception exception);
+    [LoggerMessage(2601, LogLevel.Warning, "Objects below {Prefix} that nothing needs cannot be removed; the next round tries again.")]
+    private static partial void LogFailed(ILogger logger, string prefix, Exception exception);
 }
 
 internal static class ObjectSweepServices

@@ -5,7 +5,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Api.Nodes;
 
-/// <summary>What a node's refusal of work on files is for the caller (docs/protocols.md 2.4, 3; api.md 6, 7).</summary>
+/// <summary>What a node's refusal of work on files is for the caller (docs/protocols.md 2.4, 3; docs/reference/api.md 6, 7).</summary>
 internal static class NodeRefusals
 {
     /// <summary>Codes that mean for the caller what they mean for the node. Anything else is a matter between the two.</summary>

@@ -1,6 +1,6 @@
 namespace CrowNest.Api.Nodes;
 
-/// <summary>Which node is asked first for a sandbox (design: Creating a sandbox).</summary>
+/// <summary>Which node is asked first for a sandbox (docs/architecture.md, flow 1).</summary>
 internal static class Placement
 {
     /// <summary>

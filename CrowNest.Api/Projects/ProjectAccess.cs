@@ -7,7 +7,7 @@ using Npgsql;
 
 namespace CrowNest.Api.Projects;
 
-/// <summary>Which project a request is about (api.md 2.3, 4.3).</summary>
+/// <summary>Which project a request is about (docs/reference/api.md 2.3, 4.3).</summary>
 internal sealed class ProjectAccess(NpgsqlDataSource database)
 {
     /// <summary>The default project of an organization never changes.</summary>

@@ -7,7 +7,7 @@ using Microsoft.EntityFrameworkCore;
 
 namespace CrowNest.Api.Projects;
 
-/// <summary>Projects (api.md 11).</summary>
+/// <summary>Projects (docs/reference/api.md 11).</summary>
 internal static class ProjectEndpoints
 {
     public static IServiceCollection AddProjects(this IServiceCollection services) => services.AddSingleton<ProjectAccess>();

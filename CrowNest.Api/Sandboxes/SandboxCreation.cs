@@ -13,7 +13,9 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Sandboxes;
 
-/// <summary><c>POST /v1/sandboxes</c> (api.md 4.3): check, count, write the row, find a node, wait for <c>ready</c>.</summary>
+/// <summary>
+/// <c>POST /v1/sandboxes</c> (docs/reference/api.md 4.3): check, count, write the row, find a node, wait for <c>ready</c>.
+/// </summary>
 internal sealed partial class SandboxCreation(
     SandboxStore store, ProjectAccess projects, TemplateChoice templates, SandboxDelivery start, IOptions<SandboxOptions> options,
     IOptions<ApiOptions> api, TimeProvider time, ILogger<SandboxCreation> logger)

@@ -8,7 +8,7 @@ using CrowNest.Platform.Tenancy;
 
 namespace CrowNest.Api.Sandboxes;
 
-/// <summary>Sandboxes (api.md 4).</summary>
+/// <summary>Sandboxes (docs/reference/api.md 4).</summary>
 internal static class SandboxEndpoints
 {
     private const string Tag = "Sandboxes";

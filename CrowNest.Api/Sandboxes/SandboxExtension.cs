@@ -7,7 +7,7 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Sandboxes;
 
-/// <summary><c>POST /v1/sandboxes/{id}/extend</c> (api.md 4.7, OP-2).</summary>
+/// <summary><c>POST /v1/sandboxes/{id}/extend</c> (docs/reference/api.md 4.7, OP-2).</summary>
 internal sealed class SandboxExtension(
     SandboxStore store, IOptions<SandboxOptions> options, IOptions<ApiOptions> api, TimeProvider time)
 {

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Sandboxes;
 
-/// <summary><c>DELETE /v1/sandboxes/{id}</c> (api.md 4.6).</summary>
+/// <summary><c>DELETE /v1/sandboxes/{id}</c> (docs/reference/api.md 4.6).</summary>
 internal sealed partial class SandboxKill(
     SandboxStore store, LiveWorkers workers, NodeClient client, IOptions<SandboxOptions> options, TimeProvider time,
     ILogger<SandboxKill> logger)

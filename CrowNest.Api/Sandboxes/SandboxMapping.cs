@@ -5,7 +5,7 @@ namespace CrowNest.Api.Sandboxes;
 
 internal static class SandboxMapping
 {
-    /// <summary>The row as the API shows it (api.md 4.1).</summary>
+    /// <summary>The row as the API shows it (docs/reference/api.md 4.1).</summary>
     public static Sandbox ToSandbox(this SandboxRow row) => new()
     {
         Id = row.Id,

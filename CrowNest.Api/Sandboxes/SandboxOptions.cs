@@ -16,17 +16,17 @@ internal sealed class SandboxOptions
     [Range(1, long.MaxValue)]
     public long DefaultTtlMs { get; set; } = 3_600_000;
 
-    /// <summary>Whether <c>extend</c> exists (api.md OP-2).</summary>
+    /// <summary>Whether <c>extend</c> exists (docs/reference/api.md OP-2).</summary>
     public bool AllowExtend { get; set; } = true;
 
     /// <summary>Whether a sandbox may have the network <c>internet</c>.</summary>
     public bool AllowInternet { get; set; } = true;
 
-    /// <summary>How long a create waits for <c>ready</c> (api.md 4.3).</summary>
+    /// <summary>How long a create waits for <c>ready</c> (docs/reference/api.md 4.3).</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:05:00")]
     public TimeSpan ReadyWait { get; set; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long work waits for a sandbox that is still being made (api.md 4.3).</summary>
+    /// <summary>How long work waits for a sandbox that is still being made (docs/reference/api.md 4.3).</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:05:00")]
     public TimeSpan WorkWait { get; set; } = TimeSpan.FromSeconds(60);
 

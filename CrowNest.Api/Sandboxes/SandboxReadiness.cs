@@ -10,7 +10,9 @@ namespace CrowNest.Api.Sandboxes;
 /// <param name="SandboxState">Its stored state; <c>expiring</c> when it is past its deadline.</param>
 internal readonly record struct WorkAttempt<T>(T? Accepted, string SandboxState) where T : class;
 
-/// <summary>Work for a sandbox that is still being made waits for it; one that has ended takes none (api.md 4.2, 4.3).</summary>
+/// <summary>
+/// Work for a sandbox that is still being made waits for it; one that has ended takes none (docs/reference/api.md 4.2, 4.3).
+/// </summary>
 internal sealed class SandboxReadiness(IOptions<SandboxOptions> options, TimeProvider time)
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(50);

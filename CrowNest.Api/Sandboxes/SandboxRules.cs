@@ -4,7 +4,10 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Api.Sandboxes;
 
-/// <summary>What a create and an extend may ask for (api.md 4.3, 4.7, 2.16; stateset.md 2). Every method throws what is wrong.</summary>
+/// <summary>
+/// What a create and an extend may ask for (docs/reference/api.md 4.3, 4.7, 2.16; docs/reference/stateset.md 2). Every method throws what
+/// is wrong.
+/// </summary>
 internal static class SandboxRules
 {
     /// <summary>Lifetime in milliseconds of a new sandbox.</summary>
@@ -63,12 +66,12 @@ internal static class SandboxRules
     public static string Network(string? requested, string versionDefault, SandboxOptions options) =>
         requested ?? (options.AllowInternet ? versionDefault : NetworkPolicy.None);
 
-    /// <summary>Backups do not exist here (api.md 17).</summary>
+    /// <summary>Backups do not exist here (docs/reference/api.md 17).</summary>
     public static void CheckRestoreFrom(string? restoreFrom)
     {
         if (restoreFrom is not null)
         {
-            throw new ApiException(ErrorCodes.FeatureNotEnabled, "This deployment has no backups: restoreFrom can not be used.",
+            throw new ApiException(ErrorCodes.FeatureNotEnabled, "This deployment has no backups: restoreFrom cannot be used.",
                 new JsonObject { ["field"] = "restoreFrom" });
         }
     }

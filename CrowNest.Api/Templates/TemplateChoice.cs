@@ -8,7 +8,7 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.Templates;
 
-/// <summary>Finds the template version that a create means (api.md 4.3).</summary>
+/// <summary>Finds the template version that a create means (docs/reference/api.md 4.3).</summary>
 internal sealed class TemplateChoice(TemplateCatalog catalog, LiveWorkers workers, IOptions<SandboxOptions> options)
 {
     /// <summary>The request's version and the nodes to ask for it, best first; throws what is wrong.</summary>

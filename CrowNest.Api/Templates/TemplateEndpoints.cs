@@ -6,7 +6,7 @@ using Microsoft.EntityFrameworkCore;
 
 namespace CrowNest.Api.Templates;
 
-/// <summary>Template discovery (api.md 16).</summary>
+/// <summary>Template discovery (docs/reference/api.md 16).</summary>
 internal static class TemplateEndpoints
 {
     public static void MapTemplates(this RouteGroupBuilder v1)

@@ -7,7 +7,9 @@ using CrowNest.Platform.WorkspaceRuns;
 
 namespace CrowNest.Api.WorkspaceRuns;
 
-/// <summary>Start and cancel of a run (api.md 10.6, 10.7): conditional changes, so that two of them at once have one outcome.</summary>
+/// <summary>
+/// Start and cancel of a run (docs/reference/api.md 10.6, 10.7): conditional changes, so that two of them at once have one outcome.
+/// </summary>
 internal sealed class RunControl(WorkspaceRunStore runs, RunSignals notices, AbandonedRunCompletion ending, TimeProvider time)
 {
     /// <summary>Starts the run, or returns one that is started as it is.</summary>
@@ -33,7 +35,7 @@ internal sealed class RunControl(WorkspaceRunStore runs, RunSignals notices, Aba
                     break;
                 case var final when WorkspaceRunStatus.IsFinal(final):
                     throw new ApiException(
-                        ErrorCodes.Conflict, $"The run is {final} and can not be started.", new JsonObject { ["status"] = final });
+                        ErrorCodes.Conflict, $"The run is {final} and cannot be started.", new JsonObject { ["status"] = final });
                 default:
                     return run;
             }

@@ -12,7 +12,7 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.WorkspaceRuns;
 
-/// <summary><c>POST /v1/workspace-runs</c> (api.md 10.3).</summary>
+/// <summary><c>POST /v1/workspace-runs</c> (docs/reference/api.md 10.3).</summary>
 internal sealed class RunCreation(
     WorkspaceRunStore runs, SandboxStore sandboxes, ProjectAccess projects, TemplateChoice templates, IOptions<ApiOptions> api,
     IOptions<SandboxOptions> sandboxOptions, IOptions<ArtifactOptions> artifacts, IOptions<WorkspaceRunOptions> options, TimeProvider time)

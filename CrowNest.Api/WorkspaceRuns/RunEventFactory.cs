@@ -2,7 +2,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Api.WorkspaceRuns;
 
-/// <summary>Events that the API tells (api.md 10.8); their row assigns <c>seq</c>.</summary>
+/// <summary>Events that the API tells (docs/reference/api.md 10.8); their row assigns <c>seq</c>.</summary>
 internal static class RunEventFactory
 {
     /// <param name="message">What is waited for; an addition of this system.</param>

@@ -8,8 +8,8 @@ using Npgsql;
 namespace CrowNest.Api.WorkspaceRuns;
 
 /// <summary>
-/// <c>GET /v1/workspace-runs/{id}/events</c> (api.md 10.8): a window, or with <c>stream=true</c> what is there and then live. Both read
-/// the same rows, so that a replay is what was sent.
+/// <c>GET /v1/workspace-runs/{id}/events</c> (docs/reference/api.md 10.8): a window, or with <c>stream=true</c> what is there and then
+/// live. Both read the same rows, so that a replay is what was sent.
 /// </summary>
 internal sealed partial class RunEvents(
     WorkspaceRunStore runs, RunWakeUps wakeUps, IOptions<ApiOptions> api, IOptions<WorkspaceRunOptions> options,
@@ -100,6 +100,6 @@ internal sealed partial class RunEvents(
     private static WorkspaceRunEvent Heartbeat(long seq, DateTimeOffset now) =>
         new() { Type = WorkspaceRunEventType.Heartbeat, Seq = seq, CreatedAt = now };
 
-    [LoggerMessage(2550, LogLevel.Warning, "Run {RunId}: its events can not be read for a stream now; the stream waits.")]
+    [LoggerMessage(2550, LogLevel.Warning, "Run {RunId}: its events cannot be read for a stream now; the stream waits.")]
     private partial void LogDatabaseAway(string runId, Exception exception);
 }

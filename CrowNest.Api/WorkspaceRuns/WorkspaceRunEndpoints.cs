@@ -10,7 +10,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace CrowNest.Api.WorkspaceRuns;
 
-/// <summary>Workspace runs (api.md 10).</summary>
+/// <summary>Workspace runs (docs/reference/api.md 10).</summary>
 internal static class WorkspaceRunEndpoints
 {
     private const string Tag = "Workspace Runs";

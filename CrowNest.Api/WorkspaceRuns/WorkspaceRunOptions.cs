@@ -7,19 +7,19 @@ internal sealed class WorkspaceRunOptions
 {
     public const string Section = "Api:WorkspaceRuns";
 
-    /// <summary>Largest archive of a direct upload, in bytes (api.md 10.4).</summary>
+    /// <summary>Largest archive of a direct upload, in bytes (docs/reference/api.md 10.4).</summary>
     [Range(1, long.MaxValue)]
     public long MaxDirectArchiveBytes { get; set; } = 8 * 1024 * 1024;
 
-    /// <summary>Largest archive of a staged upload, in bytes (api.md 10.5).</summary>
+    /// <summary>Largest archive of a staged upload, in bytes (docs/reference/api.md 10.5).</summary>
     [Range(1, long.MaxValue)]
     public long MaxArchiveBytes { get; set; } = 512L * 1024 * 1024;
 
-    /// <summary>Bytes that an archive may unpack to (api.md 10.6).</summary>
+    /// <summary>Bytes that an archive may unpack to (docs/reference/api.md 10.6).</summary>
     [Range(1, long.MaxValue)]
     public long MaxUnpackedBytes { get; set; } = 2L * 1024 * 1024 * 1024;
 
-    /// <summary>Entries that an archive may have (api.md 10.6).</summary>
+    /// <summary>Entries that an archive may have (docs/reference/api.md 10.6).</summary>
     [Range(1, int.MaxValue)]
     public int MaxEntries { get; set; } = 200_000;
 
@@ -27,7 +27,7 @@ internal sealed class WorkspaceRunOptions
     [Range(typeof(TimeSpan), "00:00:01", "7.00:00:00")]
     public TimeSpan TransferLifetime { get; set; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>A run whose archive has not come by then has failed (api.md 10.2).</summary>
+    /// <summary>A run whose archive has not come by then has failed (docs/reference/api.md 10.2).</summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "30.00:00:00")]
     public TimeSpan UploadWithin { get; set; } = TimeSpan.FromHours(24);
 

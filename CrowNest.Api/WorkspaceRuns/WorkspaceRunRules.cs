@@ -13,7 +13,7 @@ internal sealed record CheckedRun(
     string Command, long TimeoutMs, bool KeepSandbox, IReadOnlyList<CollectItem> Artifacts, IReadOnlyDictionary<string, string> Metadata,
     IReadOnlyDictionary<string, string>? SourceMetadata);
 
-/// <summary>What a create may ask for (api.md 10.3). Every method throws what is wrong.</summary>
+/// <summary>What a create may ask for (docs/reference/api.md 10.3). Every method throws what is wrong.</summary>
 internal static class WorkspaceRunRules
 {
     private static readonly IReadOnlyDictionary<string, string> NoMetadata = new Dictionary<string, string>();
@@ -35,7 +35,7 @@ internal static class WorkspaceRunRules
             request.SourceMetadata);
     }
 
-    /// <summary>What a run in a sandbox that is there says of its template must be true (api.md 10.3).</summary>
+    /// <summary>What a run in a sandbox that is there says of its template must be true (docs/reference/api.md 10.3).</summary>
     public static void CheckTemplate(CreateWorkspaceRunRequest request, SandboxRow warm)
     {
         Agree("template", request.Template, warm.TemplateSlug);

@@ -88,9 +88,9 @@ internal static partial class DashboardSignInEndpoints
     internal static bool IsLocal(string? path) =>
         path is ['/', ..] && !(path.Length > 1 && path[1] is '/' or '\\') && !path.Any(char.IsControl);
 
-    [LoggerMessage(1, LogLevel.Warning, "A sign-in was refused ({Failure}): {Reason}")]
+    [LoggerMessage(9001, LogLevel.Warning, "A sign-in was refused ({Failure}): {Reason}")]
     private static partial void LogRefused(ILogger log, SignInFailure failure, string reason);
 
-    [LoggerMessage(2, LogLevel.Warning, "A session was ended here ({Reason}), but the API could not be told")]
+    [LoggerMessage(9002, LogLevel.Warning, "A session was ended here ({Reason}), but the API could not be told")]
     private static partial void LogNotEnded(ILogger log, string reason);
 }

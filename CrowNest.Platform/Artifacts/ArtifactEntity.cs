@@ -1,6 +1,6 @@
 namespace CrowNest.Platform.Artifacts;
 
-/// <summary>An immutable copy of a file, or the tombstone of one (api.md 7).</summary>
+/// <summary>An immutable copy of a file, or the tombstone of one (docs/reference/api.md 7).</summary>
 public sealed class ArtifactEntity
 {
     public required string Id { get; set; }
@@ -19,7 +19,7 @@ public sealed class ArtifactEntity
     public required string ContentType { get; set; }
     public string? SourcePath { get; set; }
 
-    /// <summary>Where the caller files it, relative, <c>/</c>-separated (stateset.md 3.1).</summary>
+    /// <summary>Where the caller files it, relative, <c>/</c>-separated (docs/reference/stateset.md 3.1).</summary>
     public string? RemotePath { get; set; }
     public required string Metadata { get; set; }
     public string? SessionId { get; set; }

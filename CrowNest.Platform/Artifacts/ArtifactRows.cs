@@ -52,7 +52,7 @@ public sealed record NewArtifact
 /// <param name="StoredBytes">What the organization keeps already; null unless a ceiling was given.</param>
 public sealed record ArtifactInsert(bool Added, string SandboxState, string? WorkerId, long? StoredBytes);
 
-/// <summary>Filter of a list (stateset.md 3.4).</summary>
+/// <summary>Filter of a list (docs/reference/stateset.md 3.4).</summary>
 public sealed record ArtifactFilter
 {
     public string? SandboxId { get; init; }

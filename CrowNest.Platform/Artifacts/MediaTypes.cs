@@ -2,7 +2,7 @@ using Microsoft.AspNetCore.StaticFiles;
 
 namespace CrowNest.Platform.Artifacts;
 
-/// <summary>Media types by file name (stateset.md 3.1); what a file holds is never looked at.</summary>
+/// <summary>Media types by file name (docs/reference/stateset.md 3.1); what a file holds is never looked at.</summary>
 public static class MediaTypes
 {
     /// <summary>Of a file whose name says nothing.</summary>

@@ -1,6 +1,8 @@
 namespace CrowNest.Platform.Commands;
 
-/// <summary>Files to export once a command is final (api.md 5.4), with what its caller's plan allowed at its acceptance.</summary>
+/// <summary>
+/// Files to export once a command is final (docs/reference/api.md 5.4), with what its caller's plan allowed at its acceptance.
+/// </summary>
 /// <param name="On"><c>success</c> or <c>always</c>.</param>
 /// <param name="RetentionMs">How long the artifacts are kept.</param>
 /// <param name="MaxBytes">Ceiling of one artifact.</param>
@@ -13,7 +15,9 @@ public sealed record CollectItem(string Path, string? Name = null);
 /// <param name="Code"><c>artifact_collect_failed</c>, <c>file_not_found</c> or <c>path_outside_workspace</c>.</param>
 public sealed record CollectFailure(string Code, string Message, string Path)
 {
-    /// <summary>Whatever is not one of the other two (api.md 5.1); a code of these errors only, never of an answer.</summary>
+    /// <summary>
+    /// Whatever is not one of the other two (docs/reference/api.md 5.1); a code of these errors only, never of an answer.
+    /// </summary>
     public const string Failed = "artifact_collect_failed";
 }
 

@@ -11,7 +11,7 @@ public sealed class CommandEntity
     public required string State { get; set; }
     public int? ExitCode { get; set; }
 
-    /// <summary>Captured prefix, raw bytes: output may hold what <c>text</c> can not, such as NUL.</summary>
+    /// <summary>Captured prefix, raw bytes: output may hold what <c>text</c> cannot, such as NUL.</summary>
     public byte[]? Stdout { get; set; }
     public byte[]? Stderr { get; set; }
     public bool StdoutTruncated { get; set; }

@@ -1,6 +1,6 @@
 namespace CrowNest.Platform.Idempotency;
 
-/// <summary>A request under an <c>Idempotency-Key</c> (api.md 2.8).</summary>
+/// <summary>A request under an <c>Idempotency-Key</c> (docs/reference/api.md 2.8).</summary>
 public sealed class IdempotencyEntity
 {
     /// <summary>SHA-256 of organization, credential, method, path and key.</summary>

@@ -1,6 +1,6 @@
 namespace CrowNest.Platform.Nodes;
 
-/// <summary>A node. Its lease decides who may write the state of its sandboxes (design: Failing well).</summary>
+/// <summary>A node. Its lease decides who may write the state of its sandboxes (docs/architecture.md, "What fails").</summary>
 public sealed class WorkerEntity
 {
     public required string Id { get; set; }

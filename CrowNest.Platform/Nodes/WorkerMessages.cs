@@ -29,7 +29,7 @@ public sealed record StartCommand
     public required string Command { get; init; }
     public required string Cwd { get; init; }
 
-    /// <summary>Values live only here and in the process; they are never stored (api.md 5.1).</summary>
+    /// <summary>Values live only here and in the process; they are never stored (docs/reference/api.md 5.1).</summary>
     public IReadOnlyDictionary<string, string> Env { get; init; } = new Dictionary<string, string>();
     public long? TimeoutMs { get; init; }
 

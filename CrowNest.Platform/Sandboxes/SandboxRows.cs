@@ -35,7 +35,7 @@ public sealed record SandboxRow
     /// <summary>It has ever had a command.</summary>
     public required bool HasWorked { get; init; }
 
-    /// <summary>The status of api.md 4.2, with <c>running</c> and <c>idle</c> derived.</summary>
+    /// <summary>The status of docs/reference/api.md 4.2, with <c>running</c> and <c>idle</c> derived.</summary>
     public string Status => State != SandboxStatus.Ready ? State
         : HasActiveWork ? SandboxStatus.Running
         : HasWorked ? SandboxStatus.Idle
@@ -62,7 +62,7 @@ public sealed record NewSandbox
 /// <param name="CommandIds">Commands that are now <c>killed</c>; what they printed is where their node left it.</param>
 public sealed record ClosedBooks(IReadOnlyList<string> SandboxIds, IReadOnlyList<string> CommandIds);
 
-/// <summary>Filter of a list (api.md 4.4).</summary>
+/// <summary>Filter of a list (docs/reference/api.md 4.4).</summary>
 public sealed record SandboxFilter
 {
     public bool IncludeHistorical { get; init; }

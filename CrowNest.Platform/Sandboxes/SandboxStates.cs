@@ -3,7 +3,7 @@ using CrowNest.Contracts;
 namespace CrowNest.Platform.Sandboxes;
 
 /// <summary>
-/// The stored states of a sandbox and every allowed change between them (api.md 4.2): the one table that all SQL takes its
+/// The stored states of a sandbox and every allowed change between them (docs/reference/api.md 4.2): the one table that all SQL takes its
 /// from-states from. <c>running</c> and <c>idle</c> are derived and never stored.
 /// </summary>
 public static class SandboxStates
@@ -34,7 +34,7 @@ public static class SandboxStates
     public static bool IsLive(string state) => Array.IndexOf(Live, state) >= 0;
 }
 
-/// <summary>The states of a command and every allowed change (api.md 5.1). A final state never changes.</summary>
+/// <summary>The states of a command and every allowed change (docs/reference/api.md 5.1). A final state never changes.</summary>
 public static class CommandStates
 {
     private static readonly string[] Active = [CommandStatus.Queued, CommandStatus.Starting, CommandStatus.Running];

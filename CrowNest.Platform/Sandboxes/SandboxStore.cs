@@ -97,7 +97,7 @@ public sealed class SandboxStore(NpgsqlDataSource database)
         return ReadAllAsync(command, cancellationToken);
     }
 
-    /// <summary>Newest first, at most <c>Limit</c> rows (api.md 4.4).</summary>
+    /// <summary>Newest first, at most <c>Limit</c> rows (docs/reference/api.md 4.4).</summary>
     public Task<List<SandboxRow>> ListAsync(Ownership owner, SandboxFilter filter, CancellationToken cancellationToken)
     {
         var command = database.CreateCommand();
@@ -158,7 +158,9 @@ public sealed class SandboxStore(NpgsqlDataSource database)
             "worker_id = @worker, container_id = @container, runtime = @runtime, started_warm = @warm, ready_at = @now", cancellationToken,
             new("worker", workerId), new("container", containerId), new("runtime", runtime), new("warm", warm), new("now", now));
 
-    /// <summary>Starts the end of a sandbox for <paramref name="reason"/>; a reason that is already there stays (api.md 4.6).</summary>
+    /// <summary>
+    /// Starts the end of a sandbox for <paramref name="reason"/>; a reason that is already there stays (docs/reference/api.md 4.6).
+    /// </summary>
     public Task<bool> MarkExpiringAsync(string id, string reason, CancellationToken cancellationToken) =>
         ChangeAsync(id, SandboxStatus.Expiring, "destroyed_reason = @reason", cancellationToken, new NpgsqlParameter("reason", reason));
 
@@ -197,7 +199,7 @@ public sealed class SandboxStore(NpgsqlDataSource database)
         return ids;
     }
 
-    /// <summary>Cleanup is finished; what still ran in it was killed with it (api.md 4.2).</summary>
+    /// <summary>Cleanup is finished; what still ran in it was killed with it (docs/reference/api.md 4.2).</summary>
     public Task<bool> MarkDestroyedAsync(string id, DateTimeOffset now, CancellationToken cancellationToken) =>
         EndAsync(id, SandboxStatus.Destroyed, "destroyed_at = @now", now, cancellationToken);
 
@@ -206,7 +208,7 @@ public sealed class SandboxStore(NpgsqlDataSource database)
     public Task<bool> MarkFailedAsync(string id, string message, DateTimeOffset now, CancellationToken cancellationToken) =>
         EndAsync(id, SandboxStatus.Failed, "failure_message = @message", now, cancellationToken, new NpgsqlParameter("message", message));
 
-    /// <summary>Resets the lifetime (api.md 4.7); null when the sandbox is not live or already past its deadline.</summary>
+    /// <summary>Resets the lifetime (docs/reference/api.md 4.7); null when the sandbox is not live or already past its deadline.</summary>
     public async Task<bool> ExtendAsync(Ownership owner, string id, long ttlMs, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var command = database.CreateCommand($"""

@@ -3,7 +3,8 @@ using CrowNest.Contracts;
 namespace CrowNest.Platform.Sandboxes;
 
 /// <summary>
-/// The lexical part of api.md 2.13. Links and what exists are decided inside the sandbox, beneath its own mount of the workspace.
+/// The lexical part of docs/reference/api.md 2.13. Links and what exists are decided inside the sandbox, beneath its own mount of the
+/// workspace.
 /// </summary>
 public static class WorkspacePath
 {

@@ -79,7 +79,7 @@ internal sealed class FolderObjectStore : IObjectStore
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             file?.Dispose();
-            throw new ObjectStoreException($"{key} can not be read.", exception);
+            throw new ObjectStoreException($"{key} cannot be read.", exception);
         }
     }
 
@@ -108,7 +108,7 @@ internal sealed class FolderObjectStore : IObjectStore
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new ObjectStoreException($"{key} can not be deleted.", exception);
+            throw new ObjectStoreException($"{key} cannot be deleted.", exception);
         }
 
         return Task.CompletedTask;
@@ -128,7 +128,7 @@ internal sealed class FolderObjectStore : IObjectStore
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new ObjectStoreException("The objects can not be listed.", exception);
+            throw new ObjectStoreException("The objects cannot be listed.", exception);
         }
     }
 

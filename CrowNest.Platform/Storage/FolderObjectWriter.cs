@@ -18,7 +18,7 @@ internal sealed partial class FolderObjectWriter : IAsyncDisposable
     private readonly FileStream _file;
     private bool _published;
 
-    /// <exception cref="ObjectStoreException">The file can not be made.</exception>
+    /// <exception cref="ObjectStoreException">The file cannot be made.</exception>
     public FolderObjectWriter(string path, string key)
     {
         _path = path;
@@ -104,7 +104,7 @@ internal sealed partial class FolderObjectWriter : IAsyncDisposable
 
     private static bool IsTheStores(Exception exception) => exception is IOException or UnauthorizedAccessException;
 
-    private ObjectStoreException NotStored(Exception exception) => new($"{_key} can not be stored.", exception);
+    private ObjectStoreException NotStored(Exception exception) => new($"{_key} cannot be stored.", exception);
 
     private void Write(ReadOnlySpan<byte> bytes, IncrementalHash hash)
     {
@@ -144,7 +144,7 @@ internal sealed partial class FolderObjectWriter : IAsyncDisposable
         using var handle = Open(folder, OpenReadOnly | OpenDirectory | OpenCloseOnExec);
         if (handle.IsInvalid || Sync(handle) != 0)
         {
-            throw new IOException($"{folder} can not be synced: {Marshal.GetLastPInvokeErrorMessage()}");
+            throw new IOException($"{folder} cannot be synced: {Marshal.GetLastPInvokeErrorMessage()}");
         }
     }
 

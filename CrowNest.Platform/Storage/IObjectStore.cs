@@ -2,7 +2,7 @@ namespace CrowNest.Platform.Storage;
 
 /// <summary>
 /// What lasts: finished logs, artifacts, archives. Objects are written whole or not at all, and a later put of a key replaces the earlier
-/// one. Every method, and every read of an opened object, throws <see cref="ObjectStoreException"/> when the store can not do its part,
+/// one. Every method, and every read of an opened object, throws <see cref="ObjectStoreException"/> when the store cannot do its part,
 /// within the time limits of <see cref="ObjectsOptions"/>; methods throw <see cref="ArgumentException"/> for a key that is not legal
 /// (<see cref="ObjectKey"/>).
 /// </summary>

@@ -12,7 +12,7 @@ public static class ObjectKey
     /// <summary>Key of a finished command's log (docs/protocols.md 5).</summary>
     public static string CommandLog(string orgId, string commandId) => $"logs/{orgId}/{commandId}";
 
-    /// <summary>Key of an artifact; opaque to callers, unique, without any path of theirs (api.md 7.1).</summary>
+    /// <summary>Key of an artifact; opaque to callers, unique, without any path of theirs (docs/reference/api.md 7.1).</summary>
     public static string Artifact(string orgId, string artifactId) => $"artifacts/{orgId}/{artifactId}";
 
     /// <summary>Key of an uploaded archive; <paramref name="attempt"/> keeps uploads of one run apart.</summary>

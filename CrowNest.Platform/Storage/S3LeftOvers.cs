@@ -68,7 +68,7 @@ internal sealed partial class S3LeftOvers(AmazonS3Client client, TimeSpan patien
     {
         using var limit = new CancellationTokenSource(patience, clock);
         await S3Calls.CallAsync(
-            $"The parts of {key} can not be dropped.",
+            $"The parts of {key} cannot be dropped.",
             async () =>
             {
                 try
@@ -85,7 +85,7 @@ internal sealed partial class S3LeftOvers(AmazonS3Client client, TimeSpan patien
             default);
     }
 
-    [LoggerMessage(3004, LogLevel.Warning, "The parts of a failed upload of {Key} can not be dropped now; that is tried again.")]
+    [LoggerMessage(3004, LogLevel.Warning, "The parts of a failed upload of {Key} cannot be dropped now; that is tried again.")]
     private partial void LogPartsStay(string key, Exception exception);
 
     [LoggerMessage(3005, LogLevel.Information, "The parts of a failed upload of {Key} have been dropped.")]

@@ -62,7 +62,7 @@ internal sealed class S3MultipartUpload(AmazonS3Client client, InitiateMultipart
     {
         var number = _sent.Count + 1;
         var sent = await S3Calls.CallAsync(
-            $"{_key} can not be stored.",
+            $"{_key} cannot be stored.",
             () => client.UploadPartAsync(
                 new UploadPartRequest
                 {
@@ -84,7 +84,7 @@ internal sealed class S3MultipartUpload(AmazonS3Client client, InitiateMultipart
         {
             var request = new CompleteMultipartUploadRequest { BucketName = _bucket, Key = _key, UploadId = _id, PartETags = _sent };
             await S3Calls.CallAsync(
-                $"{_key} can not be stored.", () => client.CompleteMultipartUploadAsync(request, cancellationToken), cancellationToken);
+                $"{_key} cannot be stored.", () => client.CompleteMultipartUploadAsync(request, cancellationToken), cancellationToken);
         }
         catch (ObjectStoreException) when (ExpectedETag() is { } expected)
         {
@@ -116,7 +116,7 @@ internal sealed class S3MultipartUpload(AmazonS3Client client, InitiateMultipart
     }
 
     private Task<string?> FindETagAsync(CancellationToken cancellationToken) => S3Calls.CallAsync(
-        $"{_key} can not be stored.",
+        $"{_key} cannot be stored.",
         async () =>
         {
             try

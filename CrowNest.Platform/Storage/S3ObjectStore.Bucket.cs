@@ -42,7 +42,7 @@ internal sealed partial class S3ObjectStore
 
     /// <summary>Without the permission to look, the bucket counts as there.</summary>
     private Task<bool> HasBucketAsync(CancellationToken cancellationToken) => S3Calls.CallAsync(
-        $"Bucket {_bucket} can not be looked for.",
+        $"Bucket {_bucket} cannot be looked for.",
         async () =>
         {
             try
@@ -63,7 +63,7 @@ internal sealed partial class S3ObjectStore
 
     /// <summary>API and worker start together: that the other one was quicker is no error.</summary>
     private Task<bool> CreateBucketAsync(CancellationToken cancellationToken) => S3Calls.CallAsync(
-        $"Bucket {_bucket} can not be made.",
+        $"Bucket {_bucket} cannot be made.",
         async () =>
         {
             try
@@ -98,7 +98,7 @@ internal sealed partial class S3ObjectStore
         cancellationToken);
 
     private Task<bool> DropLeftOversAsync(CancellationToken cancellationToken) => S3Calls.CallAsync(
-        "Unfinished uploads can not be dropped.",
+        "Unfinished uploads cannot be dropped.",
         async () =>
         {
             var before = _clock.GetUtcNow() - LeftOverAge;
@@ -128,9 +128,9 @@ internal sealed partial class S3ObjectStore
     [LoggerMessage(3001, LogLevel.Information, "Bucket {Bucket} was missing; it has been made.")]
     private partial void LogBucketMade(string bucket);
 
-    [LoggerMessage(3002, LogLevel.Warning, "Bucket {Bucket} can not be looked for or made now; objects can not be stored until it is there.")]
+    [LoggerMessage(3002, LogLevel.Warning, "Bucket {Bucket} cannot be looked for or made now; objects cannot be stored until it is there.")]
     private partial void LogNotPrepared(string bucket, Exception exception);
 
-    [LoggerMessage(3003, LogLevel.Warning, "Bucket {Bucket}: unfinished uploads of ended processes can not be dropped; they cost space.")]
+    [LoggerMessage(3003, LogLevel.Warning, "Bucket {Bucket}: unfinished uploads of ended processes cannot be dropped; they cost space.")]
     private partial void LogLeftOversStay(string bucket, Exception exception);
 }

@@ -53,7 +53,7 @@ internal sealed partial class S3ObjectStore : IObjectStore, IDisposable
     {
         ObjectKey.Validate(key);
         ArgumentNullException.ThrowIfNull(content);
-        var failure = $"{key} can not be stored.";
+        var failure = $"{key} cannot be stored.";
         var wanted = (int)Math.Min(PartBytes, length is { } l ? l + 1 : PartBytes);
         var first = ArrayPool<byte>.Shared.Rent(wanted);
         try
@@ -86,20 +86,20 @@ internal sealed partial class S3ObjectStore : IObjectStore, IDisposable
             ArgumentOutOfRangeException.ThrowIfNegative(asked.Offset, nameof(range));
         }
 
-        return S3Calls.CallAsync($"{key} can not be read.", () => OpenAsync(key, range, cancellationToken), cancellationToken);
+        return S3Calls.CallAsync($"{key} cannot be read.", () => OpenAsync(key, range, cancellationToken), cancellationToken);
     }
 
     public Task<ObjectStat?> StatAsync(string key, CancellationToken cancellationToken)
     {
         ObjectKey.Validate(key);
-        return S3Calls.CallAsync($"{key} can not be read.", () => FindAsync(key, cancellationToken), cancellationToken);
+        return S3Calls.CallAsync($"{key} cannot be read.", () => FindAsync(key, cancellationToken), cancellationToken);
     }
 
     public async Task DeleteAsync(string key, CancellationToken cancellationToken)
     {
         ObjectKey.Validate(key);
         await S3Calls.CallAsync(
-            $"{key} can not be deleted.",
+            $"{key} cannot be deleted.",
             async () =>
             {
                 try
@@ -124,7 +124,7 @@ internal sealed partial class S3ObjectStore : IObjectStore, IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, ObjectPage.MaxLimit);
         var request = new ListObjectsV2Request { BucketName = _bucket, Prefix = prefix, StartAfter = after, MaxKeys = limit };
         var listed = await S3Calls.CallAsync(
-            "The objects can not be listed.", () => _client.ListObjectsV2Async(request, cancellationToken), cancellationToken);
+            "The objects cannot be listed.", () => _client.ListObjectsV2Async(request, cancellationToken), cancellationToken);
         var all = listed.S3Objects ?? [];
         var wanted = all
             .Where(o => ObjectKey.IsValid(o.Key))
@@ -212,7 +212,7 @@ internal sealed partial class S3ObjectStore : IObjectStore, IDisposable
         if (range is not null && total == length && range.Value.Offset > 0)
         {
             await content.DisposeAsync();
-            throw new ObjectStoreException($"{key} can not be read in part: the server ignores ranges.");
+            throw new ObjectStoreException($"{key} cannot be read in part: the server ignores ranges.");
         }
 
         return new StoredObject(content, length, total);

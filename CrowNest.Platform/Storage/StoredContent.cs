@@ -26,7 +26,7 @@ internal sealed class StoredContent(Stream inner, long length, string name, Time
         }
         catch (Exception exception) when (IsTheStores(exception))
         {
-            throw new ObjectStoreException($"{name} can not be read further.", exception);
+            throw new ObjectStoreException($"{name} cannot be read further.", exception);
         }
     }
 
@@ -57,7 +57,7 @@ internal sealed class StoredContent(Stream inner, long length, string name, Time
         }
         catch (Exception exception) when (IsTheStores(exception))
         {
-            throw new ObjectStoreException($"{name} can not be read further.", exception);
+            throw new ObjectStoreException($"{name} cannot be read further.", exception);
         }
     }
 

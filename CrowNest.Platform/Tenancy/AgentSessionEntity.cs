@@ -1,6 +1,6 @@
 namespace CrowNest.Platform.Tenancy;
 
-/// <summary>Groups the artifacts of one agent's work over several sandboxes (stateset.md 3.5).</summary>
+/// <summary>Groups the artifacts of one agent's work over several sandboxes (docs/reference/stateset.md 3.5).</summary>
 public sealed class AgentSessionEntity
 {
     public required string Id { get; set; }

@@ -26,7 +26,7 @@ public sealed record AgentSessionRow
     internal const string Active = "active";
 }
 
-/// <summary>Agent sessions (stateset.md 3.5); the same rules as <see cref="SandboxStore"/>.</summary>
+/// <summary>Agent sessions (docs/reference/stateset.md 3.5); the same rules as <see cref="SandboxStore"/>.</summary>
 public sealed class AgentSessionStore(NpgsqlDataSource database)
 {
     private const string Columns = """

@@ -5,7 +5,7 @@ namespace CrowNest.Platform.Tenancy;
 
 /// <summary>
 /// What a caller may see: one organization, and when the key is restricted, some of its projects. Every query on a caller's behalf takes
-/// it and puts it into its WHERE, so that a foreign id and an unknown one are the same nothing (api.md 2.3).
+/// it and puts it into its WHERE, so that a foreign id and an unknown one are the same nothing (docs/reference/api.md 2.3).
 /// </summary>
 /// <param name="ProjectIds">null: all projects of the organization.</param>
 public sealed record Ownership(string OrgId, string[]? ProjectIds)
@@ -21,5 +21,5 @@ public sealed record Ownership(string OrgId, string[]? ProjectIds)
     }
 }
 
-/// <summary>Position in a list ordered by creation, newest first; ties by id (api.md 2.7).</summary>
+/// <summary>Position in a list ordered by creation, newest first; ties by id (docs/reference/api.md 2.7).</summary>
 public sealed record ListPosition(DateTimeOffset CreatedAt, string Id);

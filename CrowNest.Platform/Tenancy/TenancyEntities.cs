@@ -5,7 +5,7 @@ public sealed class Organization
     public required string Id { get; set; }
     public required string Name { get; set; }
 
-    /// <summary>Name of a configured plan; unknown counts as <c>free</c> (api.md 2.16).</summary>
+    /// <summary>Name of a configured plan; unknown counts as <c>free</c> (docs/reference/api.md 2.16).</summary>
     public required string Plan { get; set; }
     public DateTimeOffset? SuspendedAt { get; set; }
     public DateTimeOffset CreatedAt { get; set; }

@@ -4,10 +4,12 @@ using NpgsqlTypes;
 
 namespace CrowNest.Platform.Tenancy;
 
-/// <summary>What counts (api.md 12). Committed lazily: the answer to the request that is counted waits for no disk of its own.</summary>
+/// <summary>
+/// What counts (docs/reference/api.md 12). Committed lazily: the answer to the request that is counted waits for no disk of its own.
+/// </summary>
 public sealed class UsageStore(NpgsqlDataSource database)
 {
-    /// <param name="metric">One of api.md 12, for example <c>file_bytes_written</c>.</param>
+    /// <param name="metric">One of docs/reference/api.md 12, for example <c>file_bytes_written</c>.</param>
     public async Task RecordAsync(
         string orgId, string projectId, string metric, double amount, string? resourceId, DateTimeOffset now, CancellationToken cancellationToken)
     {

@@ -1,6 +1,6 @@
 namespace CrowNest.Platform.WorkspaceRuns;
 
-/// <summary>A staged upload (api.md 10.5).</summary>
+/// <summary>A staged upload (docs/reference/api.md 10.5).</summary>
 public sealed class ArchiveTransferEntity
 {
     public required string Id { get; set; }

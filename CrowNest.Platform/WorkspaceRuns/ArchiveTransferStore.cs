@@ -4,7 +4,9 @@ using Npgsql;
 
 namespace CrowNest.Platform.WorkspaceRuns;
 
-/// <summary>Staged uploads of archives (api.md 10.5). A run has at most one that is unfinished: a new one supersedes it.</summary>
+/// <summary>
+/// Staged uploads of archives (docs/reference/api.md 10.5). A run has at most one that is unfinished: a new one supersedes it.
+/// </summary>
 public sealed class ArchiveTransferStore(NpgsqlDataSource database)
 {
     private const string Columns =

@@ -17,7 +17,7 @@ public sealed class RunCompletion(WorkspaceRunStore runs, ArtifactStore artifact
     /// <param name="workerId">Who carries the run; null: nobody.</param>
     /// <param name="from">The status that <paramref name="end"/> was concluded from; null: it holds in any.</param>
     /// <returns>The final row with its evidence; null when the run is someone else's by now, or has gone on to another status.</returns>
-    /// <exception cref="ObjectStoreException">The evidence can not be stored now: nothing has changed; try again.</exception>
+    /// <exception cref="ObjectStoreException">The evidence cannot be stored now: nothing has changed; try again.</exception>
     public async Task<WorkspaceRunRow?> FinishAsync(
         string runId, string? workerId, WorkspaceRunEnd end, string? from, CancellationToken cancellationToken)
     {

@@ -2,7 +2,7 @@ using CrowNest.Platform.Commands;
 
 namespace CrowNest.Platform.WorkspaceRuns;
 
-/// <summary>A workspace run (api.md 10).</summary>
+/// <summary>A workspace run (docs/reference/api.md 10).</summary>
 public sealed class WorkspaceRunEntity
 {
     public required string Id { get; set; }
@@ -70,6 +70,6 @@ public sealed class WorkspaceRunEventEntity
     public required string RunId { get; set; }
     public long Seq { get; set; }
 
-    /// <summary>The wire's JSON without <c>seq</c>; bytes, because output may hold what <c>text</c> and <c>jsonb</c> can not.</summary>
+    /// <summary>The wire's JSON without <c>seq</c>; bytes, because output may hold what <c>text</c> and <c>jsonb</c> cannot.</summary>
     public required byte[] Event { get; set; }
 }

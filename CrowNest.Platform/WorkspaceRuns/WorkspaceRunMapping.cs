@@ -4,7 +4,7 @@ namespace CrowNest.Platform.WorkspaceRuns;
 
 public static class WorkspaceRunMapping
 {
-    /// <summary>The row as the API shows it (api.md 10.1).</summary>
+    /// <summary>The row as the API shows it (docs/reference/api.md 10.1).</summary>
     public static WorkspaceRun ToWorkspaceRun(this WorkspaceRunRow row)
     {
         ArgumentNullException.ThrowIfNull(row);

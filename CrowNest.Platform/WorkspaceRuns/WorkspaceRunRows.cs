@@ -90,7 +90,7 @@ public sealed record WorkspaceRunEnd(string Status, DateTimeOffset FinishedAt, s
 /// <summary>Where a run's evidence is.</summary>
 public sealed record StoredEvidence(string Key, string Sha256);
 
-/// <summary>Filter of a list (api.md 10.7).</summary>
+/// <summary>Filter of a list (docs/reference/api.md 10.7).</summary>
 public sealed record WorkspaceRunFilter
 {
     public string? ProjectId { get; init; }
@@ -100,7 +100,7 @@ public sealed record WorkspaceRunFilter
     public required int Limit { get; init; }
 }
 
-/// <summary>A staged upload's row (api.md 10.5).</summary>
+/// <summary>A staged upload's row (docs/reference/api.md 10.5).</summary>
 public sealed record ArchiveTransferRow(
     string Id, string RunId, string Status, string Sha256, long SizeBytes, string? ObjectKey, string? ReceivedSha256, long? ReceivedBytes,
     DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt);

@@ -2,7 +2,10 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Platform.WorkspaceRuns;
 
-/// <summary>The statuses of a workspace run and every allowed change (api.md 10.2): the one table that all SQL takes its from-states from.</summary>
+/// <summary>
+/// The statuses of a workspace run and every allowed change (docs/reference/api.md 10.2): the one table that all SQL takes its from-states
+/// from.
+/// </summary>
 public static class WorkspaceRunStates
 {
     private static readonly string[] Active =

@@ -84,7 +84,7 @@ public sealed partial class WorkspaceRunStore(NpgsqlDataSource database)
         return (await ReadAllAsync(sql, cancellationToken)).SingleOrDefault();
     }
 
-    /// <summary>Newest first, at most <c>Limit</c> rows (api.md 10.7).</summary>
+    /// <summary>Newest first, at most <c>Limit</c> rows (docs/reference/api.md 10.7).</summary>
     public async Task<List<WorkspaceRunRow>> ListAsync(Ownership owner, WorkspaceRunFilter filter, CancellationToken cancellationToken)
     {
         await using var sql = database.CreateCommand();

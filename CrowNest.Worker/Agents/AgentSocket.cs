@@ -5,7 +5,7 @@ using Microsoft.Win32.SafeHandles;
 namespace CrowNest.Worker.Agents;
 
 /// <summary>
-/// Connects to an agent's socket without following a link (design: Isolation): the last component is opened with
+/// Connects to an agent's socket without following a link (docs/architecture.md, Isolation): the last component is opened with
 /// <c>O_PATH|O_NOFOLLOW</c>, must be a socket, and is then connected through <c>/proc/self/fd</c>, so
 /// that what was checked is what is used.
 /// </summary>
@@ -47,7 +47,7 @@ internal static partial class AgentSocket
         var descriptor = OpenFile(path, OpenPath | NoFollow | CloseOnExec);
         if (descriptor < 0)
         {
-            throw new AgentUnavailableException($"The agent's socket can not be opened: error {Marshal.GetLastPInvokeError()}.");
+            throw new AgentUnavailableException($"The agent's socket cannot be opened: error {Marshal.GetLastPInvokeError()}.");
         }
 
         var handle = new SafeFileHandle(descriptor, ownsHandle: true);

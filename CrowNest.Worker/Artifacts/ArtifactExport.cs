@@ -58,7 +58,7 @@ internal sealed partial class ArtifactExport : IHostedService, IDisposable
         return export.Value;
     }
 
-    /// <summary>Removes the row of an export that can not begin.</summary>
+    /// <summary>Removes the row of an export that cannot begin.</summary>
     public async Task DiscardAsync(StoreArtifact request)
     {
         try

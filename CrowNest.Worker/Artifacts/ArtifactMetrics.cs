@@ -19,7 +19,7 @@ internal static class ArtifactMetrics
     public static readonly Counter<long> ImportBytes = WorkerTelemetry.Meter.CreateCounter<long>(
         "crownest.artifact.import.bytes", "By", "Bytes written into sandboxes from objects.");
 
-    /// <summary>Tag <c>status</c>: one of api.md 5.4.</summary>
+    /// <summary>Tag <c>status</c>: one of docs/reference/api.md 5.4.</summary>
     public static readonly Counter<long> Collections = WorkerTelemetry.Meter.CreateCounter<long>(
         "crownest.command.collections", "{collection}", "Finished collections of commands.");
 

@@ -6,7 +6,7 @@ using Npgsql;
 
 namespace CrowNest.Worker.Artifacts;
 
-/// <summary>Exports what a final command was to be collected of (api.md 5.4).</summary>
+/// <summary>Exports what a final command was to be collected of (docs/reference/api.md 5.4).</summary>
 internal sealed partial class CommandCollection(
     EntryExport export, CommandStore commands, WorkerRetries retries, TimeProvider clock, ILogger<CommandCollection> logger)
 {

@@ -78,7 +78,7 @@ internal sealed class EntryExport(ArtifactStore artifacts, ArtifactExport export
         await export.StoreAsync(sandbox, new StoreArtifact(id, key, path, entry.MaxBytes));
     }
 
-    /// <summary>Whether a path of the workspace can be filed as it is (stateset.md 3.1).</summary>
+    /// <summary>Whether a path of the workspace can be filed as it is (docs/reference/stateset.md 3.1).</summary>
     private static bool IsRemotePath(string path) =>
         path.Length > 0 && Encoding.UTF8.GetByteCount(path) <= Limits.RemotePathBytes && !path.Any(c => char.IsControl(c) || c == '\\');
 }

@@ -57,7 +57,7 @@ internal sealed class ObjectImport(IObjectStore objects, AgentFiles files, Agent
         }
         catch (ObjectStoreException failure)
         {
-            throw WorkerException.Storage("The artifact's bytes can not be read, or are not what they were.", failure);
+            throw WorkerException.Storage("The artifact's bytes cannot be read, or are not what they were.", failure);
         }
         catch (AgentErrorException refusal) when (refusal.Code == ErrorCodes.UploadChecksumMismatch)
         {

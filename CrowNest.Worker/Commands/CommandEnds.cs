@@ -4,7 +4,7 @@ using CrowNest.Worker.Agents;
 
 namespace CrowNest.Worker.Commands;
 
-/// <summary>What a row says of the several ways in which a command ends (api.md 5.1).</summary>
+/// <summary>What a row says of the several ways in which a command ends (docs/reference/api.md 5.1).</summary>
 internal static class CommandEnds
 {
     /// <summary>By what the agent tells. Its times are a sandbox's word: they are kept between the command's acceptance and now.</summary>

@@ -290,7 +290,7 @@ internal sealed partial class CommandRun(string id, LiveSandbox sandbox, Command
     [LoggerMessage(6122, LogLevel.Error, "The agent of {CommandId} is lost; the command fails")]
     private static partial void LogLost(ILogger logger, Exception exception, string commandId);
 
-    [LoggerMessage(6123, LogLevel.Error, "Command {CommandId} can not be carried on by this process")]
+    [LoggerMessage(6123, LogLevel.Error, "Command {CommandId} cannot be carried on by this process")]
     private static partial void LogBroken(ILogger logger, Exception exception, string commandId);
 
     [LoggerMessage(6124, LogLevel.Warning, "Connection to the agent of {CommandId} failed, {Failures} times in a row")]

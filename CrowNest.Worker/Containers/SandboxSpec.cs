@@ -11,7 +11,7 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Worker.Containers;
 
-/// <summary>How the container of a sandbox is made: the rules of design.md "Isolation".</summary>
+/// <summary>How the container of a sandbox is made: the rules of docs/architecture.md "Isolation".</summary>
 internal sealed class SandboxSpec(IOptions<WorkerOptions> options, Node node, ResolverList resolvers)
 {
     private const long MiB = 1024 * 1024;

@@ -78,8 +78,8 @@ internal sealed class AgentFiles(TimeProvider clock)
     }
 
     /// <summary>
-    /// Extracts a gzip-compressed tar into a directory (api.md 10.6). A <paramref name="content"/> that fails ends it, and its exception
-    /// passes; what was extracted by then stays.
+    /// Extracts a gzip-compressed tar into a directory (docs/reference/api.md 10.6). A <paramref name="content"/> that fails ends it, and
+    /// its exception passes; what was extracted by then stays.
     /// </summary>
     /// <param name="maxBytes">Ceiling of what comes out, like <paramref name="maxEntries"/>: <c>archive_too_large</c>.</param>
     public async Task<AgentExtracted> ExtractAsync(

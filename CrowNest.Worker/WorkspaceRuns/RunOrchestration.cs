@@ -8,8 +8,8 @@ using Microsoft.Extensions.Options;
 namespace CrowNest.Worker.WorkspaceRuns;
 
 /// <summary>
-/// Carries a run from wherever its row stands to <c>terminal</c>, stage by stage (api.md 10.2). Every stage may be begun again: by this
-/// process after a failure, by the next one after a crash, by another worker when this one is lost.
+/// Carries a run from wherever its row stands to <c>terminal</c>, stage by stage (docs/reference/api.md 10.2). Every stage may be begun
+/// again: by this process after a failure, by the next one after a crash, by another worker when this one is lost.
 /// </summary>
 internal sealed partial class RunOrchestration(
     WorkspaceRunStore store, RunWakeUps wakeUps, RunSandboxes sandboxes, RunExtraction extraction, RunCommand command,
@@ -195,12 +195,12 @@ internal sealed partial class RunOrchestration(
         }
     }
 
-    [LoggerMessage(2410, LogLevel.Information, "Run {RunId} fails: {Reason}, {Text}")]
+    [LoggerMessage(6410, LogLevel.Information, "Run {RunId} fails: {Reason}, {Text}")]
     private partial void LogFailed(Exception exception, string runId, string reason, string text);
 
-    [LoggerMessage(2411, LogLevel.Warning, "Run {RunId}: {Status} is begun again, failure {Failures} in a row")]
+    [LoggerMessage(6411, LogLevel.Warning, "Run {RunId}: {Status} is begun again, failure {Failures} in a row")]
     private partial void LogStepFailed(Exception exception, string runId, string status, int failures);
 
-    [LoggerMessage(2412, LogLevel.Warning, "Run {RunId} is not watched any more")]
+    [LoggerMessage(6412, LogLevel.Warning, "Run {RunId} is not watched any more")]
     private partial void LogWatchFailed(Exception exception, string runId);
 }

@@ -25,7 +25,7 @@ internal sealed partial class RunOutput(
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Follows the log from where the run's row stands to its end.</summary>
-    /// <param name="ended">Completes when the command is final, or can not be carried on in this process.</param>
+    /// <param name="ended">Completes when the command is final, or cannot be carried on in this process.</param>
     /// <exception cref="RunMovedException">The run does not take output any more.</exception>
     public async Task FollowAsync(ClaimedRun run, CommandRow command, Task ended, CancellationToken cancellationToken)
     {
@@ -213,9 +213,9 @@ internal sealed partial class RunOutput(
         }
     }
 
-    [LoggerMessage(2445, LogLevel.Warning, "Run {RunId}: output behind {Seq} can not be taken over now")]
+    [LoggerMessage(6445, LogLevel.Warning, "Run {RunId}: output behind {Seq} cannot be taken over now")]
     private partial void LogNotRead(Exception exception, string runId, long seq);
 
-    [LoggerMessage(2446, LogLevel.Warning, "Run {RunId}: the command's log goes on from {Seq} with {Next}; what lies between was dropped")]
+    [LoggerMessage(6446, LogLevel.Warning, "Run {RunId}: the command's log goes on from {Seq} with {Next}; what lies between was dropped")]
     private partial void LogGap(string runId, long seq, long next);
 }

@@ -3,7 +3,7 @@ using CrowNest.Agent.Tests.Harness;
 
 namespace CrowNest.Agent.Tests;
 
-/// <summary>Archives out and in (docs/protocols.md 2.4, api.md 10.6), against the tar of the image.</summary>
+/// <summary>Archives out and in (docs/protocols.md 2.4, docs/reference/api.md 10.6), against the tar of the image.</summary>
 public abstract class ArchiveTests(AgentFixture fixture)
 {
     private AgentInstance Agent => fixture.Agent;

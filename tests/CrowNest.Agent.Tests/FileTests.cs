@@ -2,7 +2,7 @@ using CrowNest.Agent.Tests.Harness;
 
 namespace CrowNest.Agent.Tests;
 
-/// <summary>Looking, deleting, making and moving (docs/protocols.md 2.4, api.md 6).</summary>
+/// <summary>Looking, deleting, making and moving (docs/protocols.md 2.4, docs/reference/api.md 6).</summary>
 public abstract class FileTests(AgentFixture fixture)
 {
     private AgentInstance Agent => fixture.Agent;

@@ -84,7 +84,7 @@ internal sealed class TestDatabase(string connectionString)
         return project.Id;
     }
 
-    /// <summary>One folder for all databases of the run; an instance of the API that is gone can not bring its own back after this.</summary>
+    /// <summary>One folder for all databases of the run; an instance of the API that is gone cannot bring its own back after this.</summary>
     private static string MakeObjectsRoot()
     {
         var root = Directory.CreateTempSubdirectory("crownest-test-objects-").FullName;

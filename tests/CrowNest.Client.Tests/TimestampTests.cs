@@ -4,7 +4,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Client.Tests;
 
-/// <summary>api.md 2.11.</summary>
+/// <summary>docs/reference/api.md 2.11.</summary>
 public sealed class TimestampTests
 {
     [Theory]

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace CrowNest.EndToEnd;
 
-/// <summary>Bad days: parts of the stack die in the middle of work (design: Failing well).</summary>
+/// <summary>Bad days: parts of the stack die in the middle of work (docs/architecture.md, "What fails").</summary>
 [Collection(StackFixture.Collection)]
 public sealed class FaultTests(StackFixture stack)
 {

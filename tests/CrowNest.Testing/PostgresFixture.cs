@@ -107,7 +107,7 @@ public sealed class PostgresFixture : IAsyncDisposable
     private async Task MigrateTemplateAsync()
     {
         await CreateAsync(Template);
-        // Without a pool, because a database with connections can not be copied.
+        // Without a pool, because a database with connections cannot be copied.
         var options = new DbContextOptionsBuilder<CrowNestDb>().UseNpgsql(ConnectionString(Template) + ";Pooling=false").Options;
         await using var database = new CrowNestDb(options);
         await database.Database.MigrateAsync();

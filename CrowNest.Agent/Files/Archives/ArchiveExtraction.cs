@@ -4,9 +4,9 @@ using CrowNest.Agent.Http;
 namespace CrowNest.Agent.Files.Archives;
 
 /// <summary>
-/// Puts the entries of an archive beneath a directory, by the rules of api.md 10.6. Runs on <see cref="FileThreads"/>: everything made
-/// is the user's, and nothing is resolved but beneath the workspace, so that processes in the sandbox may rename what they like
-/// meanwhile. A name that comes twice is replaced, except that a directory is only ever a directory: links may be judged by where
+/// Puts the entries of an archive beneath a directory, by the rules of docs/reference/api.md 10.6. Runs on <see cref="FileThreads"/>:
+/// everything made is the user's, and nothing is resolved but beneath the workspace, so that processes in the sandbox may rename what they
+/// like meanwhile. A name that comes twice is replaced, except that a directory is only ever a directory: links may be judged by where
 /// they are made, and stay judged.
 /// </summary>
 internal sealed class ArchiveExtraction : ITarEntries, IDisposable

@@ -2,7 +2,9 @@ using CrowNest.Agent.Http;
 
 namespace CrowNest.Agent.Files.Archives;
 
-/// <summary>How much an archive may unpack to (api.md 10.6): bytes of the tar stream besides its headers, and entries.</summary>
+/// <summary>
+/// How much an archive may unpack to (docs/reference/api.md 10.6): bytes of the tar stream besides its headers, and entries.
+/// </summary>
 internal sealed record ArchiveLimits(long MaxBytes, long MaxEntries)
 {
     internal const long DefaultBytes = 2L << 30;

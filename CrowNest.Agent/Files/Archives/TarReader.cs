@@ -75,7 +75,7 @@ internal sealed class TarReader(ITarEntries entries, ArchiveLimits limits)
         if (_state != State.AfterEnd) throw Invalid("it is cut off");
     }
 
-    internal static AgentException Invalid(string why) => new(AgentError.ArchiveInvalid($"The archive can not be extracted: {why}"));
+    internal static AgentException Invalid(string why) => new(AgentError.ArchiveInvalid($"The archive cannot be extracted: {why}"));
 
     private int TakeHeader(ReadOnlySpan<byte> bytes)
     {

@@ -18,12 +18,12 @@ internal sealed record LinkTarget(string Method, string Path, params (string Nam
 internal sealed record LinkBearer(string? CredentialId, string? OrgId);
 
 /// <summary>
-/// Links that work on their own until they expire (api.md 2.15). The signature covers method, path and every other parameter of the query,
-/// so that a link can be bent to nothing else. Keys: <see cref="SigningKeys"/>.
+/// Links that work on their own until they expire (docs/reference/api.md 2.15). The signature covers method, path and every other parameter
+/// of the query, so that a link can be bent to nothing else. Keys: <see cref="SigningKeys"/>.
 /// </summary>
 internal sealed class SignedUrls(SigningKeys keys, PublicUrls urls, TimeProvider time)
 {
-    /// <summary>stateset.md 3.3; no link is made for longer, so that a retired key can be forgotten after it.</summary>
+    /// <summary>docs/reference/stateset.md 3.3; no link is made for longer, so that a retired key can be forgotten after it.</summary>
     public static readonly TimeSpan LongestLifetime = TimeSpan.FromSeconds(Limits.MaxLinkSeconds);
 
     private const string Credential = "credential";
@@ -37,7 +37,7 @@ internal sealed class SignedUrls(SigningKeys keys, PublicUrls urls, TimeProvider
         Caller caller, LinkTarget target, TimeSpan lifetime, CancellationToken cancellationToken) =>
         LinkAsync((Credential, caller.CredentialId), target, lifetime, cancellationToken);
 
-    /// <summary>An absolute link that belongs to the caller's organization (stateset.md 3.3).</summary>
+    /// <summary>An absolute link that belongs to the caller's organization (docs/reference/stateset.md 3.3).</summary>
     public Task<(string Url, DateTimeOffset ExpiresAt)> OpenLinkAsync(
         Caller caller, LinkTarget target, TimeSpan lifetime, CancellationToken cancellationToken) =>
         LinkAsync((Organization, caller.OrgId), target, lifetime, cancellationToken);

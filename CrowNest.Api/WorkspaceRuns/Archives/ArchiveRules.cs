@@ -14,7 +14,7 @@ internal sealed record AnnouncedArchive(string Sha256, long SizeBytes)
     public bool IsArchiveOf(WorkspaceRunRow run) => run.ArchiveSha256 == Sha256 && run.ArchiveSizeBytes == SizeBytes;
 }
 
-/// <summary>What uploads of archives may ask for, and how they are refused (api.md 10.4, 10.5).</summary>
+/// <summary>What uploads of archives may ask for, and how they are refused (docs/reference/api.md 10.4, 10.5).</summary>
 internal static class ArchiveRules
 {
     public const string Sha256Header = "x-crownest-archive-sha256";

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Options;
 
 namespace CrowNest.Api.WorkspaceRuns.Archives;
 
-/// <summary>The staged upload of an archive (api.md 10.5): announce, send as often as needed, finalize.</summary>
+/// <summary>The staged upload of an archive (docs/reference/api.md 10.5): announce, send as often as needed, finalize.</summary>
 internal sealed class ArchiveStaging(
     ArchiveTransferStore transfers, WorkspaceRunStore runs, ArchiveUpload upload, PublicUrls urls, IOptions<WorkspaceRunOptions> options,
     TimeProvider time)

@@ -7,8 +7,8 @@ using Microsoft.Extensions.Options;
 namespace CrowNest.Api.WorkspaceRuns.Archives;
 
 /// <summary>
-/// The direct upload of an archive (api.md 10.4), and what the staged one shares with it: bytes go straight into object storage, every
-/// upload under a key of its own, and the run's row takes one of them.
+/// The direct upload of an archive (docs/reference/api.md 10.4), and what the staged one shares with it: bytes go straight into object
+/// storage, every upload under a key of its own, and the run's row takes one of them.
 /// </summary>
 internal sealed partial class ArchiveUpload(
     WorkspaceRunStore runs, IObjectStore objects, Transfers transfers, RunSignals notices, IOptions<WorkspaceRunOptions> options,
@@ -53,7 +53,7 @@ internal sealed partial class ArchiveUpload(
             LogNotStored(run.Id, e);
             await RemoveAsync(key);
             throw new ApiException(
-                ErrorCodes.RuntimeError, "The archive can not be stored at the moment: object storage does not answer. Try again.");
+                ErrorCodes.RuntimeError, "The archive cannot be stored at the moment: object storage does not answer. Try again.");
         }
     }
 
@@ -107,9 +107,9 @@ internal sealed partial class ArchiveUpload(
         }
     }
 
-    [LoggerMessage(2510, LogLevel.Warning, "Run {RunId}: its archive can not be stored.")]
+    [LoggerMessage(2510, LogLevel.Warning, "Run {RunId}: its archive cannot be stored.")]
     private partial void LogNotStored(string runId, Exception exception);
 
-    [LoggerMessage(2511, LogLevel.Warning, "{Key} can not be removed now; a later round does it.")]
+    [LoggerMessage(2511, LogLevel.Warning, "{Key} cannot be removed now; a later round does it.")]
     private partial void LogNotRemoved(string key, Exception exception);
 }

@@ -5,7 +5,7 @@ using CrowNest.Contracts;
 
 namespace CrowNest.Api.WorkspaceRuns.Evidence;
 
-/// <summary>Evidence of workspace runs (api.md 10.9), and the keys by which it is believed.</summary>
+/// <summary>Evidence of workspace runs (docs/reference/api.md 10.9), and the keys by which it is believed.</summary>
 internal static partial class EvidenceEndpoints
 {
     /// <summary>How long a copy of the keys is good: a verifier that meets a new key asks again.</summary>

@@ -46,7 +46,7 @@ internal sealed partial class EvidenceReader(WorkspaceRunStore runs, IObjectStor
         catch (ObjectStoreException e)
         {
             LogAway(runId, e);
-            throw Unusable("The run's evidence can not be read at the moment: its store does not answer. Try again.");
+            throw Unusable("The run's evidence cannot be read at the moment: its store does not answer. Try again.");
         }
     }
 
@@ -92,6 +92,6 @@ internal sealed partial class EvidenceReader(WorkspaceRunStore runs, IObjectStor
     [LoggerMessage(2570, LogLevel.Error, "Run {RunId}: its evidence {Key} is missing or not what was stored.")]
     private partial void LogBroken(string runId, string key);
 
-    [LoggerMessage(2571, LogLevel.Warning, "Run {RunId}: its evidence can not be read.")]
+    [LoggerMessage(2571, LogLevel.Warning, "Run {RunId}: its evidence cannot be read.")]
     private partial void LogAway(string runId, Exception exception);
 }

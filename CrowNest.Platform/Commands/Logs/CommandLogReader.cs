@@ -48,7 +48,7 @@ internal sealed class CommandLogReader(RedisConnection redis, IObjectStore objec
         }
         catch (Exception exception) when (IsRedisFailure(exception))
         {
-            throw new LogUnavailableException("The output can not be read now.", exception);
+            throw new LogUnavailableException("The output cannot be read now.", exception);
         }
     }
 
@@ -86,7 +86,7 @@ internal sealed class CommandLogReader(RedisConnection redis, IObjectStore objec
                 // Part of a final log is better than none, unless it is known to be nothing of something.
                 return page is not null && (page.Range.LatestSeq > 0 || command.LastSeq == 0)
                     ? page
-                    : throw new LogUnavailableException("The output can not be read now.", failure!);
+                    : throw new LogUnavailableException("The output cannot be read now.", failure!);
             }
 
             await Task.Delay(TimeSpan.FromMilliseconds(20), clock, cancellationToken);

@@ -3,7 +3,7 @@ namespace CrowNest.Platform.Commands.Logs;
 
 /// <summary>
 /// Reads a command's output wherever it is: in Redis while it is young, in the object store afterwards. The row tells which; it may be
-/// some moments old. Throws <see cref="LogUnavailableException"/> when what was asked for can not be read now.
+/// some moments old. Throws <see cref="LogUnavailableException"/> when what was asked for cannot be read now.
 /// </summary>
 public interface ICommandLogReader
 {
@@ -26,7 +26,7 @@ public interface ICommandLogReader
     IAsyncEnumerable<LogRecord> ReadAllAsync(CommandRow command, CancellationToken cancellationToken);
 }
 
-/// <summary>The log exists but can not be read now: Redis or the object store is away.</summary>
+/// <summary>The log exists but cannot be read now: Redis or the object store is away.</summary>
 public sealed class LogUnavailableException : Exception
 {
     public LogUnavailableException(string message)

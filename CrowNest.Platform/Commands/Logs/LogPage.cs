@@ -3,7 +3,7 @@ namespace CrowNest.Platform.Commands.Logs;
 /// <summary>The sequence numbers of what is retained of a log; both 0 when there is nothing.</summary>
 public readonly record struct LogRange(long OldestSeq, long LatestSeq)
 {
-    /// <summary>Whether records after <paramref name="afterSeq"/> were dropped (api.md 5.6, <c>stream_gap</c>).</summary>
+    /// <summary>Whether records after <paramref name="afterSeq"/> were dropped (docs/reference/api.md 5.6, <c>stream_gap</c>).</summary>
     public bool IsGapAfter(long afterSeq) => OldestSeq > 0 && afterSeq + 1 < OldestSeq;
 }
 

@@ -46,7 +46,7 @@ public readonly record struct LogRecordHeader(int Length, long Seq, byte Stream,
         BinaryPrimitives.WriteInt64LittleEndian(destination[21..], AgentOffset);
     }
 
-    /// <summary>Reads a header; false when there are too few bytes, or when they can not be one.</summary>
+    /// <summary>Reads a header; false when there are too few bytes, or when they cannot be one.</summary>
     public static bool TryRead(ReadOnlySpan<byte> source, out LogRecordHeader header)
     {
         header = default;

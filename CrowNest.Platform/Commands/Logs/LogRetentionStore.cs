@@ -7,8 +7,8 @@ namespace CrowNest.Platform.Commands.Logs;
 public sealed record LogCutoff(string Plan, DateTimeOffset FinishedBefore);
 
 /// <summary>
-/// Lets go of the output of commands that ended long ago (api.md 2.16, "log retention"). The command itself stays, and says that its
-/// output is not all there; its log begins behind its end, which makes reading it a gap rather than nothing.
+/// Lets go of the output of commands that ended long ago (docs/reference/api.md 2.16, "log retention"). The command itself stays, and says
+/// that its output is not all there; its log begins behind its end, which makes reading it a gap rather than nothing.
 /// </summary>
 public sealed class LogRetentionStore(NpgsqlDataSource database)
 {

@@ -6,7 +6,7 @@ using CrowNest.Platform.Artifacts;
 
 namespace CrowNest.Platform.WorkspaceRuns.Evidence;
 
-/// <summary>Builds a run's evidence, and the digest that makes it comparable (api.md 10.9).</summary>
+/// <summary>Builds a run's evidence, and the digest that makes it comparable (docs/reference/api.md 10.9).</summary>
 public static class RunEvidence
 {
     /// <summary>The evidence of a run that ends as <paramref name="end"/> says; its row is not final yet, or says the same.</summary>

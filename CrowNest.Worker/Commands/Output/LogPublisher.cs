@@ -144,7 +144,7 @@ internal sealed partial class LogPublisher : IAsyncDisposable
         }
         catch (Exception exception)
         {
-            // The spool is broken: what it holds can not be published, the command itself goes on.
+            // The spool is broken: what it holds cannot be published, the command itself goes on.
             LogSpoolBroken(_logger, exception, _commandId);
             _drained.TrySetException(exception);
         }
@@ -208,7 +208,7 @@ internal sealed partial class LogPublisher : IAsyncDisposable
         var oldest = _spool.OldestSeq;
         if (range.LatestSeq > 0 && (range.OldestSeq > oldest || range.LatestSeq > _spool.LastSeq))
         {
-            // Ids only rise: older records can not be added below newer ones.
+            // Ids only rise: older records cannot be added below newer ones.
             await _writer.DeleteAsync(_commandId);
             range = default;
         }
@@ -218,9 +218,9 @@ internal sealed partial class LogPublisher : IAsyncDisposable
         _reader.Rewind();
     }
 
-    [LoggerMessage(6101, LogLevel.Warning, "Output of {CommandId} can not be published; it waits in the spool")]
+    [LoggerMessage(6101, LogLevel.Warning, "Output of {CommandId} cannot be published; it waits in the spool")]
     private static partial void LogRedisAway(ILogger logger, Exception exception, string commandId);
 
-    [LoggerMessage(6102, LogLevel.Error, "The spool of {CommandId} can not be read; its output is not published any further")]
+    [LoggerMessage(6102, LogLevel.Error, "The spool of {CommandId} cannot be read; its output is not published any further")]
     private static partial void LogSpoolBroken(ILogger logger, Exception exception, string commandId);
 }

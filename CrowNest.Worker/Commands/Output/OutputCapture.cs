@@ -3,7 +3,9 @@ using CrowNest.Platform.Commands.Logs;
 
 namespace CrowNest.Worker.Commands.Output;
 
-/// <summary>The first 256 KiB of each stream, for the command's row (api.md 5.1). The cut never splits a code point.</summary>
+/// <summary>
+/// The first 256 KiB of each stream, for the command's row (docs/reference/api.md 5.1). The cut never splits a code point.
+/// </summary>
 internal sealed class OutputCapture
 {
     private readonly Prefix _stdout = new();

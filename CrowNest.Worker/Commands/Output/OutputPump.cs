@@ -5,7 +5,7 @@ namespace CrowNest.Worker.Commands.Output;
 
 /// <summary>
 /// Moves a command's output from its agent into the spool (append, then acknowledge) and tells the publisher. A piece goes out at once when
-/// nothing is under way; while something is, what arrives meanwhile is gathered, for 250 ms at most (api.md 5.6).
+/// nothing is under way; while something is, what arrives meanwhile is gathered, for 250 ms at most (docs/reference/api.md 5.6).
 /// </summary>
 internal sealed partial class OutputPump(
     string commandId, CommandSpool spool, OutputChunker chunker, LogPublisher publisher, OutputTap tap, TimeProvider clock,
@@ -152,7 +152,7 @@ internal sealed partial class OutputPump(
         }
     }
 
-    [LoggerMessage(6111, LogLevel.Error, "Output of {CommandId} can not be spooled; its process has to wait")]
+    [LoggerMessage(6111, LogLevel.Error, "Output of {CommandId} cannot be spooled; its process has to wait")]
     private static partial void LogDiskFailed(ILogger logger, Exception exception, string commandId);
 
     [LoggerMessage(6112, LogLevel.Error, "Output of {CommandId} between {From} and {To} is lost")]

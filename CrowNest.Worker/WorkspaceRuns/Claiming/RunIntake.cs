@@ -247,18 +247,18 @@ internal sealed partial class RunIntake : BackgroundService
         }
     }
 
-    [LoggerMessage(2400, LogLevel.Information, "Run {RunId} is taken on, {Status}, from the {From}")]
+    [LoggerMessage(6400, LogLevel.Information, "Run {RunId} is taken on, {Status}, from the {From}")]
     private partial void LogClaimed(string runId, string status, string from);
 
-    [LoggerMessage(2401, LogLevel.Warning, "Jobs can not be read; runs are looked for in the database")]
+    [LoggerMessage(6401, LogLevel.Warning, "Jobs cannot be read; runs are looked for in the database")]
     private partial void LogRedisAway(Exception exception);
 
-    [LoggerMessage(2402, LogLevel.Warning, "The database can not be asked for runs; it is tried again")]
+    [LoggerMessage(6402, LogLevel.Warning, "The database cannot be asked for runs; it is tried again")]
     private partial void LogDatabaseAway(Exception exception);
 
-    [LoggerMessage(2403, LogLevel.Error, "Run {RunId} was dropped, and is taken on again")]
+    [LoggerMessage(6403, LogLevel.Error, "Run {RunId} was dropped, and is taken on again")]
     private partial void LogDropped(Exception exception, string runId);
 
-    [LoggerMessage(2404, LogLevel.Debug, "Run {RunId} is left to the next process")]
+    [LoggerMessage(6404, LogLevel.Debug, "Run {RunId} is left to the next process")]
     private partial void LogLeft(Exception exception, string runId);
 }

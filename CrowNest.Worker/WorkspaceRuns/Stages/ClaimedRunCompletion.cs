@@ -37,7 +37,7 @@ internal sealed partial class ClaimedRunCompletion(
                 return closing.FinishAsync(run.Id, run.WorkerId, end, from: null, token);
             },
             stopping,
-            tell: _ => run.TellAsync("The evidence can not be stored now; it is tried again.", stopping)));
+            tell: _ => run.TellAsync("The evidence cannot be stored now; it is tried again.", stopping)));
         LogFinished(run.Id, run.Row.Status, run.Row.FailureReason);
     }
 
@@ -90,12 +90,12 @@ internal sealed partial class ClaimedRunCompletion(
         }
     }
 
-    [LoggerMessage(2460, LogLevel.Information, "Run {RunId} is {Status} {Reason}")]
+    [LoggerMessage(6460, LogLevel.Information, "Run {RunId} is {Status} {Reason}")]
     private partial void LogFinished(string runId, string status, string? reason);
 
-    [LoggerMessage(2462, LogLevel.Error, "Run {RunId}: sandbox {SandboxId} is not gone; the sweep goes on with it")]
+    [LoggerMessage(6462, LogLevel.Error, "Run {RunId}: sandbox {SandboxId} is not gone; the sweep goes on with it")]
     private partial void LogNotCleanedUp(string runId, string? sandboxId);
 
-    [LoggerMessage(2463, LogLevel.Warning, "Run {RunId}: the archive {Key} could not be removed")]
+    [LoggerMessage(6463, LogLevel.Warning, "Run {RunId}: the archive {Key} could not be removed")]
     private partial void LogArchiveLeft(Exception exception, string runId, string key);
 }

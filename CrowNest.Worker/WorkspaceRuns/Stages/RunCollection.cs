@@ -13,7 +13,7 @@ namespace CrowNest.Worker.WorkspaceRuns.Stages;
 
 /// <summary>
 /// Makes the requested files of a run artifacts, one after the other: an event and a place in the row for each, so that the row tells where
-/// to go on. Files that can not be collected do not change the run's outcome (api.md 10.2).
+/// to go on. Files that cannot be collected do not change the run's outcome (docs/reference/api.md 10.2).
 /// </summary>
 internal sealed partial class RunCollection(
     EntryExport export, ArtifactStore artifacts, LiveSandboxes live, WorkerRetries retries, IOptions<WorkerOptions> options,
@@ -63,7 +63,7 @@ internal sealed partial class RunCollection(
         {
             if (await retries.StoreAsync(
                 $"Collecting entry {index} of run {run.Id}", token => export.RunAsync(entry, sandbox, token), cancellationToken, giveUpAt,
-                _ => run.TellAsync("An artifact can not be stored now; it is tried again.", cancellationToken)) is { } failure)
+                _ => run.TellAsync("An artifact cannot be stored now; it is tried again.", cancellationToken)) is { } failure)
             {
                 LogNotCollected(run.Id, index, failure.Code, failure.Message);
                 await run.AddNotCollectedAsync(failure, cancellationToken);
@@ -103,9 +103,9 @@ internal sealed partial class RunCollection(
         }
     }
 
-    [LoggerMessage(2450, LogLevel.Information, "Run {RunId}: entry {Index} is not collected: {Code} {Reason}")]
+    [LoggerMessage(6450, LogLevel.Information, "Run {RunId}: entry {Index} is not collected: {Code} {Reason}")]
     private partial void LogNotCollected(string runId, int index, string code, string reason);
 
-    [LoggerMessage(2452, LogLevel.Warning, "Run {RunId}: artifact {ArtifactId} came too late and could not be removed")]
+    [LoggerMessage(6452, LogLevel.Warning, "Run {RunId}: artifact {ArtifactId} came too late and could not be removed")]
     private partial void LogNotDiscarded(Exception exception, string runId, string artifactId);
 }

@@ -126,7 +126,7 @@ internal sealed partial class RunCommand(
         }
     }
 
-    /// <summary>How the run ends, by the end of its command (api.md 10.2).</summary>
+    /// <summary>How the run ends, by the end of its command (docs/reference/api.md 10.2).</summary>
     public async Task<WorkspaceRunEnd> JudgeAsync(ClaimedRun run, CancellationToken cancellationToken)
     {
         var command = await FindAsync(run, cancellationToken);
@@ -184,9 +184,9 @@ internal sealed partial class RunCommand(
             _ => "The node that ran the command was lost; a command is never run twice.",
         });
 
-    [LoggerMessage(2440, LogLevel.Warning, "Command {CommandId} of run {RunId} did not stop")]
+    [LoggerMessage(6440, LogLevel.Warning, "Command {CommandId} of run {RunId} did not stop")]
     private partial void LogNotStopped(Exception exception, string commandId, string runId);
 
-    [LoggerMessage(2441, LogLevel.Warning, "Sandbox {SandboxId} of run {RunId} is not on this node any more")]
+    [LoggerMessage(6441, LogLevel.Warning, "Sandbox {SandboxId} of run {RunId} is not on this node any more")]
     private partial void LogSandboxLost(Exception exception, string sandboxId, string runId);
 }

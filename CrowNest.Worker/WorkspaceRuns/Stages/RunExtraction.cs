@@ -9,8 +9,9 @@ using Microsoft.Extensions.Options;
 namespace CrowNest.Worker.WorkspaceRuns.Stages;
 
 /// <summary>
-/// Brings a run's archive from the object store straight into its sandbox, where the agent extracts it by the rules of api.md 10.6. The
-/// digest is verified on the way: the last bytes of an archive that is not what was uploaded never reach the agent.
+/// Brings a run's archive from the object store straight into its sandbox, where the agent extracts it by the rules of
+/// docs/reference/api.md 10.6. The digest is verified on the way: the last bytes of an archive that is not what was uploaded never reach
+/// the agent.
 /// </summary>
 internal sealed partial class RunExtraction(
     IObjectStore objects, AgentFiles files, LiveSandboxes live, WorkerRetries retries, IOptions<WorkerOptions> options,
@@ -19,7 +20,7 @@ internal sealed partial class RunExtraction(
     private const int MaxSilences = 3;
     private static readonly TimeSpan SilencePause = TimeSpan.FromMilliseconds(250);
 
-    /// <exception cref="RunFailedException">It can not be extracted.</exception>
+    /// <exception cref="RunFailedException">It cannot be extracted.</exception>
     /// <exception cref="OperationCanceledException">Also when the sandbox ended.</exception>
     public async Task ExtractAsync(ClaimedRun run, LiveSandbox sandbox, CancellationToken cancellationToken)
     {
@@ -32,7 +33,7 @@ internal sealed partial class RunExtraction(
             {
                 var extracted = await retries.StoreAsync(
                     $"Reading the archive of run {run.Id}", token => ExtractOnceAsync(run, sandbox, token), cancellationToken, giveUpAt,
-                    _ => run.TellAsync("The archive can not be read from storage now; it is tried again.", cancellationToken));
+                    _ => run.TellAsync("The archive cannot be read from storage now; it is tried again.", cancellationToken));
                 var elapsed = clock.GetElapsedTime(began);
                 stage.SetTag("crownest.run_entries", extracted.Entries);
                 stage.SetTag("crownest.run_extracted_bytes", extracted.Bytes);
@@ -44,7 +45,7 @@ internal sealed partial class RunExtraction(
             {
                 throw new RunFailedException(
                     WorkspaceRunFailure.InternalError,
-                    failure.IsDamaged ? "The stored archive is not what was uploaded." : "The archive can not be read from storage.",
+                    failure.IsDamaged ? "The stored archive is not what was uploaded." : "The archive cannot be read from storage.",
                     failure);
             }
             catch (AgentUnavailableException failure) when (attempt < MaxSilences && !failure.BrokeProtocol)
@@ -101,9 +102,9 @@ internal sealed partial class RunExtraction(
         }
     }
 
-    [LoggerMessage(2430, LogLevel.Information, "Run {RunId}: {Entries} entries, {Bytes} bytes are extracted after {Milliseconds:0.0} ms")]
+    [LoggerMessage(6430, LogLevel.Information, "Run {RunId}: {Entries} entries, {Bytes} bytes are extracted after {Milliseconds:0.0} ms")]
     private partial void LogExtracted(string runId, long entries, long bytes, double milliseconds);
 
-    [LoggerMessage(2432, LogLevel.Warning, "Run {RunId}: the agent of {SandboxId} does not take the archive")]
+    [LoggerMessage(6432, LogLevel.Warning, "Run {RunId}: the agent of {SandboxId} does not take the archive")]
     private partial void LogAgentSilent(Exception exception, string runId, string sandboxId);
 }

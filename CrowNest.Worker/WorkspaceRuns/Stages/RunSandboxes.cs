@@ -14,7 +14,7 @@ internal sealed partial class RunSandboxes(
     SandboxStore sandboxes, LiveSandboxes live, SandboxStarter starter, SandboxEndings endings, NodeCapacity capacity,
     IOptions<WorkerOptions> options, TimeProvider clock, ILogger<RunSandboxes> logger) : IDisposable
 {
-    /// <summary>Sandboxes that are lost before their command runs, or can not be made, until the run gives up.</summary>
+    /// <summary>Sandboxes that are lost before their command runs, or cannot be made, until the run gives up.</summary>
     private const int MaxLost = 3;
     private const int DestroyAttempts = 8;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
@@ -247,17 +247,17 @@ internal sealed partial class RunSandboxes(
         await Task.Delay(Pause, clock, cancellationToken);
     }
 
-    /// <summary>api.md 10.2: only a run that is <c>starting</c> may fail with <c>sandbox_unavailable</c>.</summary>
+    /// <summary>docs/reference/api.md 10.2: only a run that is <c>starting</c> may fail with <c>sandbox_unavailable</c>.</summary>
     private static RunFailedException Unavailable(ClaimedRun run, string message) => new(
         run.Row.Status == WorkspaceRunStatus.Starting ? WorkspaceRunFailure.SandboxUnavailable : WorkspaceRunFailure.InternalError,
         message);
 
-    [LoggerMessage(2420, LogLevel.Warning, "Sandbox {SandboxId} of run {RunId} could not be started")]
+    [LoggerMessage(6420, LogLevel.Warning, "Sandbox {SandboxId} of run {RunId} could not be started")]
     private partial void LogNotStarted(Exception exception, string sandboxId, string runId);
 
-    [LoggerMessage(2421, LogLevel.Warning, "Sandbox {SandboxId} of run {RunId} is {State} and replaced: {Reason}")]
+    [LoggerMessage(6421, LogLevel.Warning, "Sandbox {SandboxId} of run {RunId} is {State} and replaced: {Reason}")]
     private partial void LogReplaced(string sandboxId, string runId, string state, string? reason);
 
-    [LoggerMessage(2422, LogLevel.Warning, "Sandbox {SandboxId} of run {RunId} is not destroyed yet, attempt {Attempt}")]
+    [LoggerMessage(6422, LogLevel.Warning, "Sandbox {SandboxId} of run {RunId} is not destroyed yet, attempt {Attempt}")]
     private partial void LogNotDestroyed(Exception exception, string sandboxId, string runId, int attempt);
 }

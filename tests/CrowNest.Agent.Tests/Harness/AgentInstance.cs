@@ -159,7 +159,7 @@ public sealed class ContainerAgent : AgentInstance
             "--tmpfs", "/tmp:rw,exec,size=32m,mode=1777",
             "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL",
             "--security-opt", "no-new-privileges",
-            "--security-opt", $"seccomp={AgentBinaries.Checkout}/CrowNest.Worker/Runtime/seccomp.json",
+            "--security-opt", $"seccomp={AgentBinaries.Checkout}/CrowNest.Worker/Containers/seccomp.json",
             "--pids-limit", "288", "--memory", memory, "--memory-swap", memory,
             "-v", $"{agent.SocketDirectory}:/run/crownest", "-v", $"{binaries}:/opt/crownest:ro",
             "-e", "AGENT_SECRET=must-not-leak", "--entrypoint", "/opt/crownest/crownest-agent",

@@ -8,7 +8,9 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Artifacts;
 
-/// <summary>Every error code of api.md 7 and stateset.md 3.1 to 3.4; nothing that failed is ever listed.</summary>
+/// <summary>
+/// Every error code of docs/reference/api.md 7 and docs/reference/stateset.md 3.1 to 3.4; nothing that failed is ever listed.
+/// </summary>
 public sealed class ArtifactErrorTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Theory]

@@ -99,7 +99,7 @@ public sealed class ArtifactListTests(ResourceFixture fixture) : IClassFixture<R
         await box.WriteAsync("f", "1");
         var artifact = await box.ArtifactAsync("f");
         var onDisk = Object(artifact);
-        // A folder in its place can not be removed as an object.
+        // A folder in its place cannot be removed as an object.
         File.Delete(onDisk);
         Directory.CreateDirectory(onDisk);
         Assert.Equal(200, (int)(await box.Http.DeleteAsync(new Uri($"/v1/artifacts/{artifact.Text("id")}", UriKind.Relative))).StatusCode);

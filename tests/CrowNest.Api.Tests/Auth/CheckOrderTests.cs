@@ -9,7 +9,9 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Auth;
 
-/// <summary>The order of checks of api.md 2.6: a request with every fault gets the first one's error, and so on down.</summary>
+/// <summary>
+/// The order of checks of docs/reference/api.md 2.6: a request with every fault gets the first one's error, and so on down.
+/// </summary>
 public sealed class CheckOrderTests(PostgresFixture postgres, RedisFixture redis)
 {
     [Fact]

@@ -5,7 +5,9 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Commands;
 
-/// <summary>The API's part of a collection (api.md 5.4): what is stored at acceptance, and what is shown and waited for afterwards.</summary>
+/// <summary>
+/// The API's part of a collection (docs/reference/api.md 5.4): what is stored at acceptance, and what is shown and waited for afterwards.
+/// </summary>
 public sealed class CollectTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

@@ -62,7 +62,7 @@ public sealed class CommandTests(ResourceFixture fixture) : IClassFixture<Resour
         foreach (var response in new[] { ran, started })
         {
             var command = (await response.JsonAsync()).GetProperty("command");
-            Assert.Equal(("failed", "It can not be used."), (command.Text("status"), command.Text("failureMessage")));
+            Assert.Equal(("failed", "It cannot be used."), (command.Text("status"), command.Text("failureMessage")));
         }
     }
 

@@ -6,8 +6,8 @@ using Xunit;
 namespace CrowNest.Api.Tests.Files;
 
 /// <summary>
-/// Every error code of api.md 6, and of the routes added to it. The workspace has a file <c>f</c>, a directory <c>d</c> with a file
-/// <c>in</c>, an empty directory <c>e</c>, and <c>big</c>, one byte too large to be read directly.
+/// Every error code of docs/reference/api.md 6, and of the routes added to it. The workspace has a file <c>f</c>, a directory <c>d</c> with
+/// a file <c>in</c>, an empty directory <c>e</c>, and <c>big</c>, one byte too large to be read directly.
 /// </summary>
 public sealed class FileErrorTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {

@@ -88,7 +88,7 @@ internal sealed class TestCommand
     {
         if (Start.Command.StartsWith("fail ", StringComparison.Ordinal))
         {
-            await FinishAsync(CommandStatus.Failed, end => end with { FailureCode = Start.Command[5..], FailureMessage = "It can not be used." });
+            await FinishAsync(CommandStatus.Failed, end => end with { FailureCode = Start.Command[5..], FailureMessage = "It cannot be used." });
             return;
         }
 

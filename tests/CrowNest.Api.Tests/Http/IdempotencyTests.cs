@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using CrowNest.Api.Http;
+using CrowNest.Api.Maintenance;
 using CrowNest.Contracts;
 using CrowNest.Testing;
 using Microsoft.AspNetCore.Builder;
@@ -172,7 +173,7 @@ public sealed class IdempotencyTests(PostgresFixture postgres, RedisFixture redi
         await _database.ExecuteAsync("UPDATE idempotency_records SET created_at = now() - interval '25 hours'");
         await SendAsync(_api, "/v1/count", "k2", "{}");
         await using var source = NpgsqlDataSource.Create(_database.ConnectionString);
-        using var cleanup = new IdempotencyCleanup(new IdempotencyStore(source), TimeProvider.System, NullLogger<IdempotencyCleanup>.Instance);
+        using var cleanup = new IdempotencySweeper(new IdempotencyStore(source), TimeProvider.System, NullLogger<IdempotencySweeper>.Instance);
         await cleanup.StartAsync(default);
         await Eventually.HoldsAsync(async () => await CountAsync() == 1, "the old record is deleted and the new one is not");
         await cleanup.StopAsync(default);

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Http;
 
-/// <summary>api.md 2.12.</summary>
+/// <summary>docs/reference/api.md 2.12.</summary>
 public sealed class MetadataTests
 {
     [Fact]

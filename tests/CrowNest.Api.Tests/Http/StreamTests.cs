@@ -12,7 +12,7 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.Http;
 
-/// <summary>Server-sent events (api.md 2.14) and held answers (OP-6).</summary>
+/// <summary>Server-sent events (docs/reference/api.md 2.14) and held answers (OP-6).</summary>
 public sealed class StreamTests(PostgresFixture postgres, RedisFixture redis) : IAsyncLifetime
 {
     private readonly TaskCompletionSource _gate = new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -8,7 +8,7 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
-/// <summary>The staged upload (api.md 10.5).</summary>
+/// <summary>The staged upload (docs/reference/api.md 10.5).</summary>
 public sealed class ArchiveStagingTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Theory]

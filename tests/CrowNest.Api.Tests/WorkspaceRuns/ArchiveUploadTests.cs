@@ -5,7 +5,7 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
-/// <summary>The direct upload (api.md 10.4).</summary>
+/// <summary>The direct upload (docs/reference/api.md 10.4).</summary>
 public sealed class ArchiveUploadTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     private const int Ceiling = 8 * 1024 * 1024;

@@ -11,7 +11,7 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
-/// <summary>Evidence, its digest and its signature (api.md 10.9), checked by other means than those that made it.</summary>
+/// <summary>Evidence, its digest and its signature (docs/reference/api.md 10.9), checked by other means than those that made it.</summary>
 public sealed class EvidenceTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
-/// <summary>Start, cancel, and what the API ends by itself (api.md 10.6, 10.7; docs/protocols.md 9).</summary>
+/// <summary>Start, cancel, and what the API ends by itself (docs/reference/api.md 10.6, 10.7; docs/protocols.md 9).</summary>
 public sealed class RunControlTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

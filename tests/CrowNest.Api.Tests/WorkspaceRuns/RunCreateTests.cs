@@ -185,7 +185,7 @@ public sealed class RunCreateTests(ResourceFixture fixture) : IClassFixture<Reso
         Assert.Equal("templateVersionId", error.GetProperty("details").Text("field"));
         foreach (var unknown in new[] { await (await fixture.TenantAsync()).SandboxAsync(), "sbx_unknown", "nonsense", "" })
         {
-            // Told before what is wrong with the rest (api.md 2.6).
+            // Told before what is wrong with the rest (docs/reference/api.md 2.6).
             await tenant.CreateRunAsync(new { command = "", sandboxId = unknown }).ErrorAsync(404, "not_found");
         }
 

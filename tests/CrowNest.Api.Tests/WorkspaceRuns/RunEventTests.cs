@@ -8,7 +8,7 @@ using Xunit;
 
 namespace CrowNest.Api.Tests.WorkspaceRuns;
 
-/// <summary>Events as a window and as a stream (api.md 10.8, H5 to H7).</summary>
+/// <summary>Events as a window and as a stream (docs/reference/api.md 10.8, H5 to H7).</summary>
 public sealed class RunEventTests(ResourceFixture fixture) : IClassFixture<ResourceFixture>
 {
     [Fact]

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace CrowNest.Platform.Tests.Data;
 
-/// <summary>The ways of <c>collectStatus</c> (api.md 5.4) through the statements that end commands, collections and sandboxes.</summary>
+/// <summary>
+/// The ways of <c>collectStatus</c> (docs/reference/api.md 5.4) through the statements that end commands, collections and sandboxes.
+/// </summary>
 public sealed class CollectTests(StoreFixture fixture) : IClassFixture<StoreFixture>
 {
     private static readonly DateTimeOffset Now = DateTimeOffset.UtcNow;

@@ -7,7 +7,7 @@ namespace CrowNest.Platform.Tests.Data;
 
 public sealed class StateTableTests
 {
-    /// <summary>api.md 4.2, as stored states: every pair that is not listed is refused.</summary>
+    /// <summary>docs/reference/api.md 4.2, as stored states: every pair that is not listed is refused.</summary>
     private static readonly HashSet<(string From, string To)> SandboxChanges =
     [
         ("creating", "starting"), ("creating", "ready"), ("starting", "ready"), ("creating", "failed"), ("starting", "failed"),

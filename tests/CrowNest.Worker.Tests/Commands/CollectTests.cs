@@ -6,7 +6,7 @@ using Xunit;
 
 namespace CrowNest.Worker.Tests.Commands;
 
-/// <summary>api.md 5.4 on real sandboxes: what becomes of the files that a command was to be collected of.</summary>
+/// <summary>docs/reference/api.md 5.4 on real sandboxes: what becomes of the files that a command was to be collected of.</summary>
 [Trait("Needs", "engine")]
 public sealed class CollectTests(BackingServices backing)
 {

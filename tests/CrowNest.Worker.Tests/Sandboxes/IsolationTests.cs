@@ -4,7 +4,7 @@ using Xunit;
 
 namespace CrowNest.Worker.Tests.Sandboxes;
 
-/// <summary>The rules of design.md "Isolation", asked of a sandbox from inside.</summary>
+/// <summary>The rules of docs/architecture.md "Isolation", asked of a sandbox from inside.</summary>
 [Trait("Needs", "engine")]
 public sealed class IsolationTests(BackingServices backing)
 {
