@@ -50,19 +50,36 @@ wait_gone() {
 # watches on its command line.
 stack_pids=$(apphost_pids)
 if [[ -z $stack_pids && -r $state_directory/apphost.pid ]]; then stack_pids=$(head -n 1 "$state_directory/apphost.pid"); fi
+watchers_of() {
+  local pid watcher
+  for pid in "$@"; do
+    for watcher in $(pgrep -f -- "dcp .*--monitor $pid( |\$)" || true); do
+      echo "$watcher"
+      watchers_of "$watcher"
+    done
+  done
+}
+# Once, as long as the chain hangs together: it breaks from its top.
+# shellcheck disable=SC2086 # one word per process
+orchestrator=$(watchers_of $stack_pids)
+# orchestrator_pids WORD: those whose command line holds it.
 orchestrator_pids() {
   local pid
-  for pid in $stack_pids; do pgrep -f -- "dcp .*--monitor $pid( |\$)" || true; done
+  for pid in $orchestrator; do
+    if [[ $(command_line "$pid") == *dcp*$1* ]]; then echo "$pid"; fi
+  done
 }
-stack_runs() { [[ -n $(apphost_pids)$(orchestrator_pids) ]]; }
+stack_runs() { [[ -n $(apphost_pids)$(orchestrator_pids start-apiserver)$(orchestrator_pids run-controllers) ]]; }
 stop_stack() {
   local pid
   for pid in $(apphost_pids); do as_root kill -TERM "$pid" 2> /dev/null || true; done
   if ! wait_gone 60 stack_runs; then
     echo "the stack did not stop within 60 s; killing it"
-    for pid in $(apphost_pids) $(orchestrator_pids); do as_root kill -KILL "$pid" 2> /dev/null || true; done
+    for pid in $(apphost_pids) $(orchestrator_pids ''); do as_root kill -KILL "$pid" 2> /dev/null || true; done
     wait_gone 10 stack_runs
   fi
+  # One per process and container, each of which looks for some seconds more at what has gone.
+  for pid in $(orchestrator_pids monitor-); do as_root kill -KILL "$pid" 2> /dev/null || true; done
 }
 
 # Leftovers of a stack that was killed with its orchestrator. Containers of Postgres and Redis carry the folder as a label.

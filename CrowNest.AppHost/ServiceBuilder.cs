@@ -14,6 +14,7 @@ internal static class ServiceBuilder
 {
     public const string Loopback = "127.0.0.1";
     private const string OtlpSettings = "OTEL_EXPORTER_OTLP_";
+    private const string Sampler = "OTEL_TRACES_SAMPLER";
 
     public static string Url(string host, int port) => new UriBuilder(Uri.UriSchemeHttp, host, port).Uri.ToString().TrimEnd('/');
 
@@ -56,10 +57,15 @@ internal static class ServiceBuilder
     private static IResourceBuilder<ServiceResource> WithTelemetryOfTheOperator(this IResourceBuilder<ServiceResource> service)
     {
         var configuration = service.ApplicationBuilder.Configuration;
-        if (configuration[$"{OtlpSettings}ENDPOINT"] is not { Length: > 0 })
-            return service;
         return service.WithEnvironment(context =>
         {
+            // In development Aspire asks for every trace, and the services' own choice leaves out what nobody asked for: polls and leases.
+            if (configuration[Sampler] is { Length: > 0 } sampler)
+                context.EnvironmentVariables[Sampler] = sampler;
+            else
+                context.EnvironmentVariables.Remove(Sampler);
+            if (configuration[$"{OtlpSettings}ENDPOINT"] is not { Length: > 0 })
+                return;
             // The key is for Aspire's dashboard alone.
             context.EnvironmentVariables.Remove($"{OtlpSettings}HEADERS");
             foreach (var (key, value) in configuration.AsEnumerable())

@@ -76,6 +76,8 @@ internal static class StackBuilder
         builder.Configuration["ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL"] = ServiceBuilder.Url(ServiceBuilder.Loopback, stack.Port("OTLP", 8793));
         // Between the AppHost and the dashboard alone: any port, but not HTTPS, for which there would have to be a certificate.
         builder.Configuration["ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL"] = ServiceBuilder.Url(ServiceBuilder.Loopback, 0);
+        // No prompts, of which the one for a development certificate would look like an error.
+        builder.Configuration["ASPIRE_INTERACTIVITY_ENABLED"] = "false";
         builder.Configuration["AppHost:BrowserToken"] = state.GetOrCreateSecret("aspire-dashboard-token");
         // DCP goes on stopping after the AppHost has ended otherwise, and nobody could wait for it.
         builder.Configuration["DcpPublisher:WaitForResourceCleanup"] = "true";
