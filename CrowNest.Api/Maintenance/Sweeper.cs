@@ -44,6 +44,6 @@ internal abstract partial class Sweeper(TimeSpan interval, TimeProvider time, IL
         }
     }
 
-    [LoggerMessage(2100, LogLevel.Warning, "{Sweeper} could not finish its round: what it needs is away. The next round tries again.")]
+    [LoggerMessage(2190, LogLevel.Warning, "{Sweeper} could not finish its round: what it needs is away. The next round tries again.")]
     private static partial void LogAway(ILogger logger, string sweeper, Exception exception);
 }
