@@ -123,8 +123,8 @@ check "and starts no second one" has 'already runs' "$work/up.log"
 
 check "down.sh" down
 check "nothing is left" nothing_left
-# A machine that is busy with something else proves nothing about the start.
-limit=20
+# 17 to 19 s on two quiet cores; twice that is a start that waits for something. A machine that is busy with something else proves nothing.
+limit=40
 read -r load _ < /proc/loadavg
 ((${load%.*} < 2 * $(nproc))) || limit=90
 check "a second start takes under $limit s" within "$limit" up
