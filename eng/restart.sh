@@ -14,9 +14,11 @@ esac
 [[ -n $(apphost_pids) ]] || fail "no stack runs on $state_directory" "start it with ./up.sh"
 
 pid_of_service() {
-  local pid
+  local pid program
   for pid in $(service_pids); do
-    if [[ $(readlink "/proc/$pid/exe") == */$project ]]; then echo "$pid"; fi
+    # The build has replaced the file that the process runs.
+    program=$(readlink "/proc/$pid/exe")
+    if [[ ${program% (deleted)} == */$project ]]; then echo "$pid"; fi
   done
 }
 
